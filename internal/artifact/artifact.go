@@ -1,0 +1,36 @@
+// Package artifact owns code at rest: deployment packages and layers,
+// content-addressed and unpacked once (artifact), and the root filesystems of
+// runtimes (artifact/runtimes). It must never import control or worker: it
+// does not know which function uses what, so that one copy serves all.
+package artifact
+
+import "errors"
+
+// Digest is the lower-case hex SHA-256 of an artifact's bytes.
+type Digest string
+
+// Bounds of a deployment package. Source: Lambda quotas, "Deployment package
+// (.zip file archive) size"; the messages of control/lambda print them.
+const (
+	ZipBytesMax      = 52428800  // zipped, direct upload
+	UnzippedBytesMax = 262144000 // unzipped, with layers
+	FilesMax         = 200_000   // ours: AWS names no figure; beyond it unpacking is unbounded work
+)
+
+// Kinds of refusal; match with errors.Is.
+var (
+	ErrNotFound    = errors.New("artifact: not found")
+	ErrNotZip      = errors.New("artifact: not a zip archive")
+	ErrZipTooLarge = errors.New("artifact: zipped size over the bound")
+	ErrTooLarge    = errors.New("artifact: unzipped size over the bound")
+	ErrTooMany     = errors.New("artifact: too many files")
+	ErrUnsafe      = errors.New("artifact: unsafe entry") // .., absolute, link out of the tree, device
+	ErrEmpty       = errors.New("artifact: empty archive")
+)
+
+// Zip is a stored deployment package.
+type Zip struct {
+	Digest        Digest
+	Bytes         int64 // zipped
+	UnzippedBytes int64
+}

@@ -1,0 +1,103 @@
+// Package record owns the form in which the control plane writes Lambda's
+// resources to the store and the data planes read them: types, keys, codecs, and
+// views kept fresh by the store's watch. It is the only thing that control and
+// frontend share (law 1: control never calls data), so it must never import
+// either, nor an AWS wire shape.
+package record
+
+import (
+	"time"
+
+	"github.com/lambdad/lambdad/internal/aws"
+)
+
+// Latest is the version of a function's unpublished code.
+const Latest = "$LATEST"
+
+// State is a function's life state. Source: Lambda API, FunctionConfiguration.
+type State string
+
+const (
+	StatePending  State = "Pending"
+	StateActive   State = "Active"
+	StateInactive State = "Inactive"
+	StateFailed   State = "Failed"
+)
+
+// UpdateStatus is the state of the last update.
+type UpdateStatus string
+
+const (
+	UpdateInProgress UpdateStatus = "InProgress"
+	UpdateSuccessful UpdateStatus = "Successful"
+	UpdateFailed     UpdateStatus = "Failed"
+)
+
+// FunctionID names a function without its version.
+type FunctionID struct {
+	Account aws.AccountID
+	Region  aws.Region
+	Name    string
+}
+
+// ARN is the unqualified function ARN.
+func (f FunctionID) ARN() string {
+	return aws.ARN{Partition: f.Region.Partition(), Service: "lambda", Region: f.Region, Account: f.Account, Resource: "function:" + f.Name}.String()
+}
+
+// QualifiedARN is the ARN with a version or alias.
+func (f FunctionID) QualifiedARN(qualifier string) string { return f.ARN() + ":" + qualifier }
+
+// Function is one version of a function: $LATEST, which changes, or a
+// published number, which does not. Fields that were never set are zero and
+// are left out of answers where AWS leaves them out.
+type Function struct {
+	ID      FunctionID
+	Version string // Latest or "1", "2", ...
+
+	Description  string
+	Runtime      string // AWS identifier, e.g. "python3.13"
+	Handler      string
+	Role         string // ARN
+	TimeoutS     int
+	MemoryMiB    int
+	TmpMiB       int // EphemeralStorage.Size
+	Architecture string
+
+	// Code. CodeSHA256 is base64 of the zip's SHA-256, as AWS shows it; Artifact is the
+	// digest artifact.Store knows the zip by (hex).
+	Artifact   string
+	CodeSHA256 string
+	CodeBytes  int64
+
+	// Environment is nil when never set; AWS then leaves it out.
+	Environment map[string]string
+
+	Logging     Logging
+	TracingMode string            // "PassThrough" or "Active"
+	Tags        map[string]string // of the function; only on Latest
+
+	State            State
+	StateReason      string
+	StateReasonCode  string
+	Update           UpdateStatus // "" until the first settling
+	UpdateReason     string
+	UpdateReasonCode string
+
+	// Generation grows with every change of code or configuration, and is part of the
+	// warm pool's key: environments of different generations never mix.
+	Generation uint64
+	// RevisionID is new on each change, also of state.
+	RevisionID   string
+	LastModified time.Time
+	// LastVersion is the highest number ever published; only on Latest.
+	LastVersion uint64
+}
+
+// Logging is LoggingConfig.
+type Logging struct {
+	Format           string // "Text" or "JSON"
+	Group            string
+	ApplicationLevel string
+	SystemLevel      string
+}
