@@ -1,0 +1,41 @@
+# lambdad: `make demo` shows it, `make test` tests all of it, `make help` lists the rest.
+GO      ?= go
+BIN     := bin
+VERSION := $(shell git describe --tags --always 2>/dev/null || echo development)
+
+.PHONY: help build generate demo test bench fuzz clean
+
+help:
+	@echo "make build     build bin/lambdad"
+	@echo "make demo      build, start a server, deploy three functions, invoke them, leave the server running"
+	@echo "make test      every test, as CI runs them (as root, all of them; without root, some are skipped and counted)"
+	@echo "make bench     measurements, each beside a peer in the same run; results go to docs/benchmarks.md"
+	@echo "make fuzz      every fuzz target for FUZZTIME (default 30s)"
+	@echo "make generate  make internal/api again from models/; must leave no difference"
+
+build:
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/lambdad ./cmd/lambdad
+
+generate:
+	$(GO) generate ./...
+
+demo: build
+	@scripts/setup.sh demo
+	@scripts/demo.sh
+
+test:
+	@scripts/setup.sh test
+	$(GO) vet ./...
+	$(GO) run ./test/runner ./...
+
+bench: build
+	@scripts/setup.sh test
+	$(GO) run ./test/bench -lambdad $(BIN)/lambdad -out docs/benchmarks.md
+
+FUZZTIME ?= 30s
+fuzz:
+	@scripts/fuzz.sh $(FUZZTIME)
+
+clean:
+	rm -rf $(BIN)

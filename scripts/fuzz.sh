@@ -1,0 +1,11 @@
+#!/bin/sh
+# Runs every fuzz target of the project, one after another, for the time given.
+set -eu
+time=${1:-30s}
+grep -rl --include='*_test.go' '^func Fuzz' internal cmd test 2>/dev/null | sort | while read -r file; do
+	dir=$(dirname "$file")
+	sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$file" | while read -r target; do
+		echo "fuzz: ./$dir $target for $time"
+		go test "./$dir" -run '^$' -fuzz "^$target\$" -fuzztime "$time"
+	done
+done
