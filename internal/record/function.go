@@ -6,6 +6,7 @@
 package record
 
 import (
+	"maps"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
@@ -63,12 +64,17 @@ type Function struct {
 	MemoryMiB    int
 	TmpMiB       int // EphemeralStorage.Size
 	Architecture string
+	// RuntimeVersionARN is RuntimeVersionConfig.RuntimeVersionArn: which build of the
+	// runtime the function was last settled on.
+	RuntimeVersionARN string
 
 	// Code. CodeSHA256 is base64 of the zip's SHA-256, as AWS shows it; Artifact is the
 	// digest artifact.Store knows the zip by (hex).
 	Artifact   string
 	CodeSHA256 string
 	CodeBytes  int64
+	// UnzippedBytes counts what the package takes unpacked.
+	UnzippedBytes int64
 
 	// Environment is nil when never set; AWS then leaves it out.
 	Environment map[string]string
@@ -92,6 +98,17 @@ type Function struct {
 	LastModified time.Time
 	// LastVersion is the highest number ever published; only on Latest.
 	LastVersion uint64
+	// PublishedGeneration is the Generation that LastVersion froze; while they are equal a
+	// publish makes no new version. Only on Latest.
+	PublishedGeneration uint64
+}
+
+// Clone returns a copy that shares no map with f, for a writer to change.
+func (f *Function) Clone() *Function {
+	c := *f
+	c.Environment = maps.Clone(f.Environment)
+	c.Tags = maps.Clone(f.Tags)
+	return &c
 }
 
 // Logging is LoggingConfig.
