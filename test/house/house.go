@@ -1,0 +1,244 @@
+// Package house starts a whole lambdad for a test, as a user would: the built
+// program, a data folder and a port of its own. It must never import a room:
+// what it tests is what a client can see.
+package house
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	readyMax = 30 * time.Second
+	stopMax  = 30 * time.Second
+)
+
+// House is one running lambdad.
+type House struct {
+	Endpoint string // http://127.0.0.1:PORT
+	Data     string
+	Region   string
+
+	t      testing.TB
+	binary string
+	args   []string
+	listen string
+	cmd    *exec.Cmd
+	log    *lockedBuffer
+	exited chan error
+}
+
+var (
+	buildOnce sync.Once
+	buildDir  string
+	buildErr  error
+)
+
+// Main builds nothing yet, runs the tests, and removes what Start built. Call it
+// from TestMain: os.Exit(house.Main(m)).
+func Main(m *testing.M) int {
+	code := m.Run()
+	if buildDir != "" {
+		os.RemoveAll(buildDir)
+	}
+	return code
+}
+
+// Binary is the built lambdad, built once a test process; LAMBDAD_TEST_BINARY
+// names one that is built already.
+func Binary(t testing.TB) string {
+	t.Helper()
+	if built := os.Getenv("LAMBDAD_TEST_BINARY"); built != "" {
+		return built
+	}
+	buildOnce.Do(func() {
+		buildDir, buildErr = os.MkdirTemp("", "lambdad-house-")
+		if buildErr != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(buildDir, "lambdad"), "github.com/lambdad/lambdad/cmd/lambdad")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			buildErr = fmt.Errorf("build lambdad: %w\n%s", err, out)
+		}
+	})
+	if buildErr != nil {
+		t.Fatal(buildErr)
+	}
+	return filepath.Join(buildDir, "lambdad")
+}
+
+// Start runs `lambdad serve` with the flags given on a free loopback port until
+// the test ends. The runtimes are the nearest that the machine has unless a flag says
+// otherwise.
+func Start(t testing.TB, flags ...string) *House {
+	t.Helper()
+	h := &House{t: t, binary: Binary(t), Data: filepath.Join(t.TempDir(), "data"), Region: "us-east-1", listen: freePort(t)}
+	h.Endpoint = "http://" + h.listen
+	h.args = append([]string{"serve", "--data", h.Data, "--listen", h.listen, "--region", h.Region, "--runtimes", "nearest", "--log-level", "debug"}, flags...)
+	h.Run()
+	t.Cleanup(func() {
+		h.Stop()
+		if t.Failed() {
+			t.Logf("lambdad's log:\n%s", h.Log())
+		}
+	})
+	return h
+}
+
+// Run starts the program (again, after Stop or Kill) and waits until it is ready.
+func (h *House) Run() {
+	h.t.Helper()
+	if h.log == nil {
+		h.log = &lockedBuffer{}
+	}
+	h.cmd = exec.Command(h.binary, h.args...)
+	h.cmd.Stdout, h.cmd.Stderr = h.log, h.log
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: 0, Setpgid: true}
+	if err := h.cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.exited = make(chan error, 1)
+	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(h.cmd, h.exited)
+
+	deadline := time.Now().Add(readyMax)
+	for {
+		response, err := http.Get(h.Endpoint + "/_lambdad/health")
+		if err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case err := <-h.exited:
+			h.exited <- err
+			h.t.Fatalf("lambdad ended before it was ready: %v\n%s", err, h.Log())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatalf("lambdad is not ready after %v\n%s", readyMax, h.Log())
+		}
+	}
+}
+
+// Stop ends the program as Ctrl-C does and waits until it drained.
+func (h *House) Stop() {
+	h.t.Helper()
+	h.cmd.Process.Signal(os.Interrupt)
+	select {
+	case err := <-h.exited:
+		h.exited <- err
+	case <-time.After(stopMax):
+		h.Kill()
+		h.t.Errorf("lambdad did not stop within %v\n%s", stopMax, h.Log())
+	}
+}
+
+// Kill ends the program with SIGKILL, as a crash would.
+func (h *House) Kill() {
+	h.cmd.Process.Kill()
+	err := <-h.exited
+	h.exited <- err
+}
+
+// Pid is the running program's.
+func (h *House) Pid() int { return h.cmd.Process.Pid }
+
+// Log is everything that the program printed.
+func (h *House) Log() string { return h.log.String() }
+
+// Env is the environment that points an AWS client at the house.
+func (h *House) Env() []string {
+	return []string{
+		"AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(h.Data, "credentials"),
+		"AWS_CONFIG_FILE=/dev/null",
+		"AWS_ENDPOINT_URL=" + h.Endpoint,
+		"AWS_REGION=" + h.Region,
+		"AWS_DEFAULT_REGION=" + h.Region,
+		"AWS_EC2_METADATA_DISABLED=true",
+		"AWS_PAGER=",
+	}
+}
+
+// Command is a client program in an environment that points at the house.
+func (h *House) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(withoutAWS(os.Environ()), h.Env()...)
+	return cmd
+}
+
+// Zip packs files given by name and content; a name that ends in * is made executable (the
+// star is dropped).
+func Zip(t testing.TB, files map[string]string) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	for name, content := range files {
+		header := &zip.FileHeader{Name: strings.TrimSuffix(name, "*"), Method: zip.Deflate}
+		header.SetMode(0o644)
+		if strings.HasSuffix(name, "*") {
+			header.SetMode(0o755)
+		}
+		entry, err := w.CreateHeader(header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := entry.Write([]byte(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func withoutAWS(env []string) []string {
+	var kept []string
+	for _, v := range env {
+		if !strings.HasPrefix(v, "AWS_") {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
