@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/lambdad/lambdad/internal/wire/model"
+)
+
+// writeOperations writes the Handlers type: one slot an operation.
+func (s *service) writeOperations(b *bytes.Buffer) error {
+	if err := s.declare("Handlers", "the handler slots"); err != nil {
+		return err
+	}
+	var body bytes.Buffer
+	fmt.Fprintf(&body, "\n// Handlers has a slot for each operation of %s. An empty slot answers 501 and\n// names the operation.\ntype Handlers struct {\n", s.Model.Metadata.ServiceID)
+	body.WriteString("// Authorize, where set, is asked once a request, after decoding and before\n// validation; in is the operation's input.\n")
+	body.WriteString("Authorize func(ctx context.Context, call *wire.Call, operation string, in any) error\n\n")
+	for _, name := range s.Model.OperationNames() {
+		op := s.Model.Operations[name]
+		result := "error"
+		if op.Output != nil {
+			result = "(*" + exported(op.Output.Shape) + ", error)"
+		}
+		fmt.Fprintf(&body, "%s func(ctx context.Context, call *wire.Call, in *%s) %s\n", name, inputType(op), result)
+	}
+	body.WriteString("}\n")
+	writeHeader(b, s.Package, body.String())
+	b.Write(body.Bytes())
+	return nil
+}
+
+// writeService writes NewService: the model's operations with the handlers.
+func (s *service) writeService(b *bytes.Buffer) error {
+	if err := s.declare("NewService", "the service"); err != nil {
+		return err
+	}
+	protocols, err := s.protocols()
+	if err != nil {
+		return err
+	}
+	md := &s.Model.Metadata
+	signing := md.SigningName
+	if signing == "" {
+		signing = md.EndpointPrefix
+	}
+	var body bytes.Buffer
+	fmt.Fprintf(&body, "\n// NewService makes %s of its handlers.\nfunc NewService(h Handlers) *wire.Service {\nreturn &wire.Service{\n", md.ServiceID)
+	writeFields(&body, "\n", []literal{
+		{"Name", text(s.Package)}, {"SigningName", text(signing)}, {"EndpointName", text(md.EndpointPrefix)}, {"ServiceID", text(md.ServiceID)},
+		{"APIVersion", text(md.APIVersion)}, {"TargetPrefix", text(md.TargetPrefix)}, {"XMLNamespace", text(md.Namespace())},
+		{"Protocols", "[]wire.Protocol{" + protocols + "}"}, {"QueryCompatible", boolean(md.QueryCompatible != nil)},
+		{"ValidationCode", text(s.validationCode())}, {"Authorize", "h.Authorize"},
+	})
+	body.WriteString("Operations: []wire.Operation{\n")
+	for _, name := range s.Model.OperationNames() {
+		op := s.Model.Operations[name]
+		body.WriteString("{")
+		s.writeOperation(&body, op)
+		body.WriteString("},\n")
+	}
+	body.WriteString("},\n}\n}\n")
+	writeHeader(b, s.Package, body.String())
+	b.Write(body.Bytes())
+	return nil
+}
+
+func (s *service) writeOperation(b *bytes.Buffer, op *model.Operation) {
+	status := op.HTTP.ResponseCode
+	if status == 0 {
+		status = 200
+	}
+	handle, output, wrapper, stream := "HandleNoOutput", "", "", false
+	if op.Output != nil {
+		handle, output, wrapper = "Handle", "&schema"+exported(op.Output.Shape), op.Output.ResultWrapper
+		for _, m := range s.Model.Shapes[op.Output.Shape].Members {
+			stream = stream || m.EventStream || s.Model.Shapes[m.Shape].EventStream
+		}
+	}
+	noAuth := op.AuthType == "none" || slices.Contains(op.Auth, "smithy.api#noAuth")
+	writeFields(b, "", []literal{
+		{"Name", text(op.Name)}, {"Method", text(op.HTTP.Method)}, {"URI", text(op.HTTP.RequestURI)}, {"Status", strconv.Itoa(status)},
+		{"NoAuth", boolean(noAuth)}, {"EventStream", boolean(stream)}, {"ResultWrapper", text(wrapper)},
+		{"Compressed", boolean(slices.Contains(op.Compression.Encodings, "gzip"))},
+		{"NewInput", fmt.Sprintf("func() shape.Structure { return new(%s) }", inputType(op))},
+		{"Output", output}, {"Handle", fmt.Sprintf("wire.%s(h.%s)", handle, op.Name)},
+	})
+}
+
+// protocols are the protocols of the model as Go identifiers.
+func (s *service) protocols() (string, error) {
+	md := &s.Model.Metadata
+	names := md.Protocols
+	if len(names) == 0 {
+		names = []string{md.Protocol}
+	}
+	var b bytes.Buffer
+	for _, name := range names {
+		switch name {
+		case "rest-json":
+			b.WriteString("wire.RestJSON,")
+		case "rest-xml":
+			b.WriteString("wire.RestXML,")
+		case "query":
+			b.WriteString("wire.Query,")
+		case "smithy-rpc-v2-cbor":
+			b.WriteString("wire.RPCv2CBOR,")
+		case "json":
+			if md.JSONVersion == "1.0" {
+				b.WriteString("wire.JSON10,")
+			} else {
+				b.WriteString("wire.JSON11,")
+			}
+		default:
+			return "", fmt.Errorf("unknown protocol %q", name)
+		}
+	}
+	return b.String(), nil
+}
+
+// validationCodes are the codes of constraint faults where a service does not
+// say ValidationException. The models do not tell it. CloudWatch Logs was
+// recorded with InvalidParameterException; services of the query protocol
+// answer ValidationError.
+var validationCodes = map[string]string{
+	"logs": "InvalidParameterException",
+}
+
+func (s *service) validationCode() string {
+	if code := validationCodes[s.Package]; code != "" {
+		return code
+	}
+	if s.Model.Metadata.Protocol == "query" {
+		return "ValidationError"
+	}
+	return "ValidationException"
+}
