@@ -6,6 +6,10 @@
 package runtimeapi
 
 import (
+	"context"
+	"errors"
+	"net"
+	"sync"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
@@ -16,7 +20,14 @@ import (
 const (
 	ResponseBytesMax       = 6291556
 	ResponseStreamBytesMax = 200 << 20
-	ErrorBytesMax          = 256 << 10 // an error's body beyond this is refused with 413
+)
+
+var (
+	// ErrClosed means that the session was closed, or that an invocation was
+	// given up, which makes it useless for another.
+	ErrClosed = errors.New("runtimeapi: session closed")
+	// ErrBusy means that an invocation is in hand already.
+	ErrBusy = errors.New("runtimeapi: an invocation is in hand")
 )
 
 // Invocation is what one GET .../invocation/next delivers. Empty strings leave
@@ -39,7 +50,8 @@ type Outcome struct {
 	Payload     []byte
 	ContentType string
 	// ErrorType is "" for a response, else the validated
-	// Lambda-Runtime-Function-Error-Type (Function.Unknown when it sent a bad one).
+	// Lambda-Runtime-Function-Error-Type (Function.Unknown or Runtime.Unknown when
+	// it sent a bad one).
 	ErrorType string
 	// Streaming says that the runtime chose the streaming response mode.
 	Streaming bool
@@ -54,3 +66,234 @@ type InitError struct {
 }
 
 func (e *InitError) Error() string { return "runtimeapi: init error " + e.ErrorType }
+
+// phase is where the runtime stands. The names are those that AWS's published
+// runtime interface code prints in InvalidStateTransition.
+type phase int
+
+const (
+	phaseStarted       phase = iota // INIT
+	phaseInitError                  // told that INIT failed
+	phaseReady                      // has an invocation
+	phaseResponse                   // is sending a response
+	phaseErrorResponse              // is sending an error
+	phaseResponseSent               // has answered; waits in next, or will call it
+)
+
+func (p phase) String() string {
+	switch p {
+	case phaseStarted:
+		return "Started"
+	case phaseInitError:
+		return "InitError"
+	case phaseReady:
+		return "Ready"
+	case phaseResponse:
+		return "InvocationResponse"
+	case phaseErrorResponse:
+		return "InvocationErrorResponse"
+	default:
+		return "ResponseSent"
+	}
+}
+
+// Session serves the Runtime API to one sandbox. The listener is the identity:
+// whoever connects to it is that sandbox.
+type Session struct {
+	listener net.Listener
+	opts     Options
+
+	mu       sync.Mutex
+	phase    phase
+	parked   *conn         // its GET next waits for an invocation
+	call     *Invocation   // handed to Invoke and not answered yet
+	answerID aws.RequestID // of the latest invocation that was delivered
+	initErr  *InitError
+	conns    map[*conn]struct{}
+	dead     bool
+	idle     chan struct{} // made by WaitNext; closed when a GET next parks
+
+	settled     chan struct{} // closed when INIT ended either way
+	settledOnce sync.Once
+	done        chan *Outcome // of the invocation in hand
+	closed      chan struct{}
+	goroutines  sync.WaitGroup
+}
+
+// Options of a session. The zero value is what AWS does.
+type Options struct {
+	// ResponseBytesMax replaces the package's bound where it is not 0.
+	ResponseBytesMax int
+}
+
+// Serve starts to accept on l. It returns at once; Close ends it and closes l.
+func Serve(l net.Listener, opts Options) *Session {
+	if opts.ResponseBytesMax == 0 {
+		opts.ResponseBytesMax = ResponseBytesMax
+	}
+	s := &Session{
+		listener: l,
+		opts:     opts,
+		conns:    make(map[*conn]struct{}),
+		settled:  make(chan struct{}),
+		done:     make(chan *Outcome, 1),
+		closed:   make(chan struct{}),
+	}
+	s.goroutines.Add(1)
+	go s.accept()
+	return s
+}
+
+// Ready returns nil when the runtime made its first GET next: INIT has ended
+// well. It returns an *InitError if the runtime posted one, ErrClosed, or ctx's
+// error.
+func (s *Session) Ready(ctx context.Context) error {
+	select {
+	case <-s.settled:
+	default:
+		select {
+		case <-s.settled:
+		case <-s.closed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.initErr != nil:
+		return s.initErr
+	case s.dead:
+		return ErrClosed
+	}
+	return nil
+}
+
+// Invoke hands inv to the runtime, at once if its GET next waits or else when it
+// comes, and returns what it answers. If ctx ends first, the session is useless
+// for another: the runtime still believes that it has this one.
+func (s *Session) Invoke(ctx context.Context, inv *Invocation) (*Outcome, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	switch {
+	case s.dead || s.phase == phaseInitError:
+		s.mu.Unlock()
+		return nil, ErrClosed
+	case s.call != nil:
+		s.mu.Unlock()
+		return nil, ErrBusy
+	}
+	s.call = inv
+	c := s.parked
+	if c != nil {
+		s.take()
+	}
+	s.mu.Unlock()
+	if c != nil {
+		// Written by this goroutine: one switch less than waking the connection's.
+		c.deliver(ctx, inv)
+	}
+	select {
+	case o := <-s.done:
+		return o, nil
+	case <-ctx.Done():
+		s.kill()
+		return nil, ctx.Err()
+	case <-s.closed:
+		select {
+		case o := <-s.done: // it was answered and then ended
+			return o, nil
+		default:
+			return nil, ErrClosed
+		}
+	}
+}
+
+// WaitNext returns when the runtime waits for an invocation: nothing of the last
+// one is running in the foreground any more.
+func (s *Session) WaitNext(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		if s.parked != nil && s.call == nil {
+			s.mu.Unlock()
+			return nil
+		}
+		if s.dead || s.phase == phaseInitError {
+			s.mu.Unlock()
+			return ErrClosed
+		}
+		if s.idle == nil {
+			s.idle = make(chan struct{})
+		}
+		idle := s.idle
+		s.mu.Unlock()
+		select {
+		case <-idle:
+		case <-s.closed:
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Drain waits until every connection has ended and been read to its end, or ctx
+// has, and closes the session. Call it when the program has ended: what it sent
+// with its last breath (an init error, a response before exit) still counts.
+func (s *Session) Drain(ctx context.Context) error {
+	// A connection that was made but not accepted yet holds bytes, too: give the
+	// listener its turn before looking whether any connection is left.
+	t := time.NewTicker(time.Millisecond)
+	defer t.Stop()
+	for range 2 {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return s.Close()
+		}
+	}
+	for s.connections() > 0 {
+		select {
+		case <-t.C:
+		case <-s.closed:
+			return s.Close()
+		case <-ctx.Done():
+			return s.Close()
+		}
+	}
+	return s.Close()
+}
+
+func (s *Session) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Close ends the session, its listener and its connections, and returns when
+// their goroutines have ended. It is idempotent.
+func (s *Session) Close() error {
+	s.kill()
+	err := s.listener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	s.mu.Lock()
+	for c := range s.conns {
+		c.nc.Close()
+	}
+	s.mu.Unlock()
+	s.goroutines.Wait()
+	return err
+}
+
+func (s *Session) kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.dead {
+		s.dead = true
+		close(s.closed)
+	}
+}

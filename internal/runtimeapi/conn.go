@@ -1,0 +1,237 @@
+package runtimeapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// Bounds of a sandbox's connections. A program can only hurt itself with them,
+// but the memory and goroutines are the worker's.
+const (
+	connsMax       = 64 // further ones are closed at once
+	readBufferMin  = 4 << 10
+	headTimeMax    = 10 * time.Second      // from a head's first byte to its last
+	bodyTimeMax    = 16 * time.Minute      // the longest invocation, and some
+	refusedTimeMax = 10 * time.Second      // for a body that nobody wants
+	discardMax     = 8 * ResponseBytesMax  // of a refused body; beyond it the connection is closed
+	deliverTimeMax = 30 * time.Second      // to write an invocation
+	copyMax        = 8 << 10               // a payload up to here is sent with its head in one write
+	acceptPause    = 10 * time.Millisecond // after a passing error, e.g. no descriptors left
+)
+
+// conn is one connection of the runtime.
+type conn struct {
+	s  *Session
+	nc net.Conn
+
+	// buf[r:w] is read and not consumed. Only the connection's goroutine uses these.
+	buf   []byte
+	r, w  int
+	timed bool // a read deadline is set
+
+	head      head
+	chunkRest int64 // of a chunk whose size is read already; only until it is discarded
+
+	// waiting is set while a GET next of this connection is parked; whoever writes
+	// its answer then sends to answered. Between the two out belongs to the writer,
+	// else to the connection's goroutine.
+	waiting  bool
+	answered chan struct{}
+	out      []byte
+}
+
+func (s *Session) accept() {
+	defer s.goroutines.Done()
+	for {
+		nc, err := s.listener.Accept()
+		if err != nil {
+			var ne net.Error
+			if errors.Is(err, net.ErrClosed) || !errors.As(err, &ne) || !ne.Timeout() && !isTemporary(err) {
+				return
+			}
+			select {
+			case <-time.After(acceptPause):
+			case <-s.closed:
+				return
+			}
+			continue
+		}
+		c := &conn{s: s, nc: nc, answered: make(chan struct{}, 1)}
+		s.mu.Lock()
+		if s.dead || len(s.conns) >= connsMax {
+			s.mu.Unlock()
+			nc.Close()
+			continue
+		}
+		s.conns[c] = struct{}{}
+		s.goroutines.Add(1)
+		s.mu.Unlock()
+		go c.serve()
+	}
+}
+
+func (c *conn) serve() {
+	defer c.s.goroutines.Done()
+	defer func() {
+		c.nc.Close()
+		c.s.mu.Lock()
+		if c.s.parked == c {
+			c.s.parked = nil
+		}
+		delete(c.s.conns, c)
+		c.s.mu.Unlock()
+	}()
+	for {
+		n, err := c.readHead()
+		if c.waiting {
+			// The peer sent more (or left) before next was answered.
+			if err != nil {
+				c.s.unpark(c)
+				return
+			}
+			select {
+			case <-c.answered:
+				c.waiting = false
+				if c.head.close {
+					return
+				}
+			case <-c.s.closed:
+				return
+			}
+		}
+		if err == nil {
+			err = c.head.parse(c.buf[c.r : c.r+n])
+			c.r += n
+		}
+		if err != nil {
+			c.refuseHead(err)
+			return
+		}
+		switch ok := c.route(); {
+		case c.waiting: // parked: out and head belong to whoever delivers
+		case !ok || c.head.close:
+			return
+		default:
+			c.shrink()
+		}
+	}
+}
+
+// readHead returns the length of the next head, buffered at c.r.
+func (c *conn) readHead() (int, error) {
+	for scanned := 0; ; {
+		// Empty lines before a request line are skipped: RFC 9112 section 2.2.
+		for scanned == 0 && c.r < c.w && (c.buf[c.r] == '\r' || c.buf[c.r] == '\n') {
+			c.r++
+		}
+		if n := headEnd(c.buf[c.r:c.w], max(0, scanned-3)); n >= 0 {
+			return n, c.untime()
+		}
+		scanned = c.w - c.r
+		if scanned >= headBytesMax {
+			return 0, errHeadTooLarge
+		}
+		if scanned > 0 {
+			if err := c.time(headTimeMax); err != nil {
+				return 0, err
+			}
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// fill reads more into the buffer, growing it as needed. Its callers bound
+// what may be buffered.
+func (c *conn) fill() error {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if c.w == len(c.buf) {
+		if c.r > 0 {
+			c.w = copy(c.buf, c.buf[c.r:c.w])
+			c.r = 0
+		} else {
+			grown := make([]byte, max(readBufferMin, 2*len(c.buf)))
+			copy(grown, c.buf)
+			c.buf = grown
+		}
+	}
+	n, err := c.nc.Read(c.buf[c.w:])
+	c.w += n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// time sets a read deadline if none is set; untime takes it away. A request that
+// comes whole in one read never sets one.
+func (c *conn) time(d time.Duration) error {
+	if c.timed {
+		return nil
+	}
+	c.timed = true
+	return c.nc.SetReadDeadline(time.Now().Add(d))
+}
+
+func (c *conn) untime() error {
+	if !c.timed {
+		return nil
+	}
+	c.timed = false
+	return c.nc.SetReadDeadline(time.Time{})
+}
+
+// shrink gives a buffer back that one large head has grown: connections of idle
+// environments stay open for long.
+func (c *conn) shrink() {
+	if len(c.buf) > 16*readBufferMin && c.r == c.w {
+		c.buf, c.r, c.w = nil, 0, 0
+	}
+	if cap(c.out) > 16*readBufferMin {
+		c.out = nil
+	}
+}
+
+// deliver writes inv as the answer of this connection's GET next. When it fails,
+// the runtime will ask again, or has gone and Close ends the wait.
+func (c *conn) deliver(ctx context.Context, inv *Invocation) {
+	defer func() { c.answered <- struct{}{} }()
+	err := c.deliverBy(ctx, inv)
+	if err != nil || c.head.close {
+		c.nc.Close()
+	}
+}
+
+func (c *conn) deliverBy(ctx context.Context, inv *Invocation) error {
+	deadline := time.Now().Add(deliverTimeMax)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	if err := c.nc.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	if len(inv.Payload) > copyMax && ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { c.nc.SetWriteDeadline(time.Unix(1, 0)) })
+		defer stop()
+	}
+	if err := c.writeInvocation(inv); err != nil {
+		return err
+	}
+	return c.nc.SetWriteDeadline(time.Time{})
+}
+
+// isTemporary reports whether accepting may work again soon: descriptors or
+// buffers ran out, or the peer gave up in the queue.
+func isTemporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}

@@ -1,0 +1,170 @@
+package runtimeapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"time"
+)
+
+const pathPrefix = "/2018-06-01/runtime/"
+
+// contentTypeJSON is the default both ways.
+const contentTypeJSON = "application/json"
+
+// route answers the request whose head is parsed. It reports whether the
+// connection can be used on.
+func (c *conn) route() bool {
+	get, post := string(c.head.method) == "GET", string(c.head.method) == "POST"
+	rest, ok := bytes.CutPrefix(c.head.path, []byte(pathPrefix))
+	if !ok {
+		return c.refuse(notFound)
+	}
+	if string(rest) == "invocation/next" {
+		if !get {
+			return c.refuse(methodNotAllowed)
+		}
+		return c.next()
+	}
+	if after, ok := bytes.CutPrefix(rest, []byte("invocation/")); ok {
+		i := bytes.IndexByte(after, '/')
+		if i < 0 {
+			return c.refuse(notFound)
+		}
+		to := phaseResponse
+		switch string(after[i+1:]) {
+		case "response":
+		case "error":
+			to = phaseErrorResponse
+		default:
+			return c.refuse(notFound)
+		}
+		if !post {
+			return c.refuse(methodNotAllowed)
+		}
+		return c.answer(after[:i], to)
+	}
+	if string(rest) == "init/error" {
+		if !post {
+			return c.refuse(methodNotAllowed)
+		}
+		return c.initError()
+	}
+	// restore/next and restore/error exist under SnapStart only, as on AWS.
+	return c.refuse(notFound)
+}
+
+func (c *conn) next() bool {
+	if !c.discardBody(refusedTimeMax) {
+		return false
+	}
+	// Set before anything can deliver: out belongs to the writer from now on.
+	c.waiting = true
+	inv, from, ok := c.s.next(c)
+	if inv == nil && ok {
+		return true
+	}
+	c.waiting = false
+	if !ok {
+		return c.write(invalidTransition(from, "Ready"))
+	}
+	return c.deliverBy(context.Background(), inv) == nil
+}
+
+// answer is POST invocation/{id}/response and /error.
+func (c *conn) answer(id []byte, to phase) bool {
+	from, r := c.s.beginAnswer(id, to)
+	switch r {
+	case refusedID:
+		return c.refuse(invalidRequestID)
+	case refusedTransition:
+		return c.refuse(invalidTransition(from, to.String()))
+	}
+	o := &Outcome{FirstByte: time.Now(), ContentType: contentTypeJSON}
+	// What points into the buffer is copied before the body is read over it.
+	if len(c.head.contentType) > 0 && string(c.head.contentType) != contentTypeJSON {
+		o.ContentType = string(c.head.contentType)
+	}
+	if to == phaseErrorResponse {
+		o.ErrorType = validErrorType(c.head.errorType)
+	} else if len(c.head.mode) > 0 {
+		if !equalFold(c.head.mode, "streaming") {
+			c.s.abortAnswer()
+			return c.refuse(invalidResponseMode)
+		}
+		o.Streaming = true
+	}
+	b, err := c.readBody(c.s.opts.ResponseBytesMax, bodyTimeMax)
+	if errors.Is(err, errBodyTooLarge) {
+		o.tooLarge()
+		c.s.finishAnswer(o)
+		return c.refuse(entityTooLarge)
+	}
+	if err != nil {
+		c.s.abortAnswer()
+		if isProtocolError(err) {
+			c.write(badRequest)
+		}
+		return false
+	}
+	o.Payload = b.data
+	if len(b.errorType) > 0 {
+		// The stream broke in the function: the trailer tells how.
+		o.ErrorType = validErrorType(b.errorType)
+		o.Payload = decodeErrorBody(b.errorBody)
+		o.ContentType = contentTypeJSON
+	}
+	o.Done = time.Now()
+	c.s.finishAnswer(o)
+	return c.write(statusAccepted)
+}
+
+// tooLarge makes o the error that AWS answers for a response over the bound.
+// Source: AWS's recorded answers, test_lambda_too_large_response.
+func (o *Outcome) tooLarge() {
+	o.ErrorType = "Function.ResponseSizeTooLarge"
+	o.ContentType = contentTypeJSON
+	o.Payload = []byte(`{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`)
+	o.Done = time.Now()
+}
+
+func (c *conn) initError() bool {
+	e := &InitError{ErrorType: validErrorType(c.head.errorType)}
+	b, err := c.readBody(c.s.opts.ResponseBytesMax, bodyTimeMax)
+	if errors.Is(err, errBodyTooLarge) {
+		return c.refuse(entityTooLarge)
+	}
+	if err != nil {
+		if isProtocolError(err) {
+			c.write(badRequest)
+		}
+		return false
+	}
+	e.Payload = b.data
+	if from, ok := c.s.initError(e); !ok {
+		return c.write(invalidTransition(from, phaseInitError.String()))
+	}
+	return c.write(statusAccepted)
+}
+
+// validErrorType returns the error type if it has the form that AWS accepts,
+// (Runtime|Function).[A-Z][a-zA-Z]+, and else what AWS puts in its place.
+func validErrorType(b []byte) string {
+	family, name, _ := strings.Cut(string(b), ".")
+	if family != "Runtime" && family != "Function" {
+		return "Runtime.Unknown"
+	}
+	ok := len(name) >= 2 && 'A' <= name[0] && name[0] <= 'Z'
+	for _, r := range name {
+		ok = ok && ('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+	}
+	if !ok {
+		return family + ".Unknown"
+	}
+	return string(b)
+}
+
+func isProtocolError(err error) bool {
+	return errors.Is(err, errMalformed) || errors.Is(err, errTrailerTooLarge) || errors.Is(err, errTransferCoding)
+}

@@ -1,0 +1,121 @@
+package runtimeapi
+
+import (
+	"github.com/lambdad/lambdad/internal/aws"
+)
+
+// take marks the invocation in hand as delivered to the parked connection. The
+// caller holds s.mu and writes it afterwards.
+func (s *Session) take() {
+	s.parked = nil
+	s.phase = phaseReady
+	s.answerID = s.call.RequestID
+}
+
+// next is GET invocation/next. It returns the invocation to write now, or nil if
+// c is parked until Invoke comes; ok is false if the runtime may not ask now,
+// and then from is where it stands.
+func (s *Session) next(c *conn) (inv *Invocation, from phase, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.phase {
+	case phaseInitError, phaseResponse, phaseErrorResponse:
+		return nil, s.phase, false
+	case phaseReady:
+		// It asks again before it has answered: AWS delivers the same one again,
+		// which mends a connection lost on the way.
+		return s.call, s.phase, true
+	}
+	s.settledOnce.Do(func() { close(s.settled) })
+	if s.phase == phaseStarted {
+		s.phase = phaseResponseSent
+	}
+	if s.call != nil {
+		inv = s.call
+		s.take()
+		return inv, s.phase, true
+	}
+	if s.parked != nil && s.parked != c {
+		s.parked.nc.Close() // the runtime asked again on another connection: the newest counts
+	}
+	s.parked = c
+	if s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+	return nil, s.phase, true
+}
+
+// unpark forgets c if it is parked: its peer has gone.
+func (s *Session) unpark(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.parked == c {
+		s.parked = nil
+	}
+}
+
+// refusal says why an answer is not taken.
+type refusal int
+
+const (
+	accepted refusal = iota
+	refusedID
+	refusedTransition
+)
+
+// beginAnswer claims the right to answer the invocation id. Only one answer is
+// taken; its body is read after the claim, so that a second sender is refused
+// even while the first is slow.
+func (s *Session) beginAnswer(id []byte, to phase) (from phase, r refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// The id is checked first, as AWS does: a forged id changes no state. An id is
+	// known from its delivery until the next one's.
+	if s.answerID == "" || aws.RequestID(id) != s.answerID {
+		return s.phase, refusedID
+	}
+	if s.phase != phaseReady || s.dead {
+		return s.phase, refusedTransition
+	}
+	s.phase = to
+	return phaseReady, accepted
+}
+
+// finishAnswer gives the outcome to Invoke.
+func (s *Session) finishAnswer(o *Outcome) {
+	s.mu.Lock()
+	s.phase = phaseResponseSent
+	s.call = nil
+	s.mu.Unlock()
+	select {
+	case s.done <- o:
+	default: // nobody waits: Invoke gave it up
+	}
+}
+
+// abortAnswer takes back a claim whose body never arrived whole.
+func (s *Session) abortAnswer() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == phaseResponse || s.phase == phaseErrorResponse {
+		s.phase = phaseReady
+	}
+}
+
+// initError is POST init/error.
+func (s *Session) initError(e *InitError) (from phase, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != phaseStarted {
+		return s.phase, false
+	}
+	s.phase = phaseInitError
+	s.initErr = e
+	s.settledOnce.Do(func() { close(s.settled) })
+	if s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+	return phaseStarted, true
+}
