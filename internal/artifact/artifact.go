@@ -6,9 +6,6 @@ package artifact
 
 import "errors"
 
-// Digest is the lower-case hex SHA-256 of an artifact's bytes.
-type Digest string
-
 // Bounds of a deployment package. Source: Lambda quotas, "Deployment package
 // (.zip file archive) size"; the messages of control/lambda print them.
 const (
@@ -17,15 +14,28 @@ const (
 	FilesMax         = 200_000   // ours: AWS names no figure; beyond it unpacking is unbounded work
 )
 
+// Bounds of one entry, ours. The kernel refuses longer names; deeper trees
+// exist only to be expensive.
+const (
+	PathBytesMax       = 4095
+	NameBytesMax       = 255
+	DepthMax           = 128
+	LinkTargetBytesMax = 4095
+)
+
 // Kinds of refusal; match with errors.Is.
 var (
 	ErrNotFound    = errors.New("artifact: not found")
-	ErrNotZip      = errors.New("artifact: not a zip archive")
+	ErrNotZip      = errors.New("artifact: not a zip archive") // also: damaged, encrypted, a method other than store and deflate
 	ErrZipTooLarge = errors.New("artifact: zipped size over the bound")
 	ErrTooLarge    = errors.New("artifact: unzipped size over the bound")
 	ErrTooMany     = errors.New("artifact: too many files")
 	ErrUnsafe      = errors.New("artifact: unsafe entry") // .., absolute, link out of the tree, device
 	ErrEmpty       = errors.New("artifact: empty archive")
+	// ErrHeld means that something running uses the artifact: it cannot be removed.
+	ErrHeld = errors.New("artifact: held")
+	// ErrDamaged means that the bytes at rest are no longer those that were stored.
+	ErrDamaged = errors.New("artifact: stored bytes are damaged")
 )
 
 // Zip is a stored deployment package.
