@@ -1,0 +1,290 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/artifact"
+	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/runtimeapi"
+	"github.com/lambdad/lambdad/internal/sandbox"
+)
+
+// credentialsMargin is how much longer than an invoke's timeout its credentials live.
+const credentialsMargin = time.Minute
+
+// Environment is one execution environment: a sandbox, a runtime in it, and
+// (unless InitFailed) a finished INIT. It runs one invoke at a time.
+type Environment struct {
+	worker      *Worker
+	fn          *record.Function
+	tenant      string
+	log         *envLog
+	runtime     Runtime
+	credentials TemporaryCredentials
+	codeDir     string
+	releaseCode func()
+
+	// turn is held from an invoke's START line to its REPORT line, and while
+	// freezing: whoever has it has the environment.
+	turn       sync.Mutex
+	initTook   time.Duration // for the first REPORT, then 0
+	initFailed bool
+	frozen     bool
+	usage      sandbox.Usage
+	usageRead  time.Time
+
+	// idleSince is 0 while an invoke has the environment; unix nanoseconds.
+	idleSince atomic.Int64
+
+	mu        sync.Mutex
+	proc      *process // nil when destroyed or between two INITs
+	destroyed bool
+}
+
+// Invocation is one invoke as the front hands it over.
+type Invocation struct {
+	RequestID       aws.RequestID
+	FunctionARN     string // as invoked, with its qualifier
+	Payload         []byte
+	ContentType     string
+	ClientContext   string // decoded JSON
+	CognitoIdentity string
+	TraceID         string
+	// WantTail asks for the last 4 KiB of the log.
+	WantTail bool
+}
+
+// Result is what came of an invoke.
+type Result struct {
+	Payload     []byte
+	ContentType string
+	// FunctionError is "" or "Unhandled". Source: recorded answers know no other.
+	FunctionError string
+	LogTail       []byte
+	// Reusable is false when the environment must be destroyed.
+	Reusable bool
+	// Undelivered: the environment was dead before it saw the invoke, which can
+	// be given to another one. Nothing was logged.
+	Undelivered bool
+	Duration    time.Duration
+}
+
+const functionErrorUnhandled = "Unhandled"
+
+// InitFailed reports whether INIT failed; the first invoke runs it again.
+func (e *Environment) InitFailed() bool { return e.initFailed }
+
+// UsableUntil is the time after which the environment must take no more invokes,
+// because its credentials could expire during one.
+func (e *Environment) UsableUntil() time.Time {
+	return e.credentials.Expires.Add(-e.timeout() - credentialsMargin)
+}
+
+func (e *Environment) timeout() time.Duration { return time.Duration(e.fn.TimeoutS) * time.Second }
+
+// start gathers what the environment needs and runs the INIT phase.
+func (e *Environment) start(ctx context.Context) error {
+	w := e.worker
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	var err error
+	if e.runtime, err = w.opts.Runtimes.Runtime(ctx, e.fn.Runtime, e.fn.Architecture); err != nil {
+		return fmt.Errorf("runtime %s: %w", e.fn.Runtime, err)
+	}
+	digest := artifact.Digest(e.fn.Artifact)
+	e.releaseCode = w.opts.Code.Hold(digest)
+	if e.codeDir, err = w.opts.Code.Dir(ctx, digest); err != nil {
+		e.Destroy()
+		return fmt.Errorf("code %s: %w", e.fn.Artifact, err)
+	}
+	if err := e.renewCredentials(ctx); err != nil {
+		e.Destroy()
+		return err
+	}
+	o, err := e.init(ctx, phaseInit, w.opts.InitTimeout)
+	if err != nil {
+		e.Destroy()
+		return err
+	}
+	if o.status != StatusSuccess {
+		e.initFailed = true
+		e.dropProcess()
+	} else {
+		e.initTook = o.took
+	}
+	e.idleSince.Store(time.Now().UnixNano())
+	return nil
+}
+
+func (e *Environment) renewCredentials(ctx context.Context) error {
+	var err error
+	// The session is named after the function. Source: the assumed-role ARN
+	// that GetCallerIdentity answers inside a function.
+	e.credentials, err = e.worker.opts.Credentials.IssueForFunction(ctx, e.fn.Role, e.fn.ID.Name, e.worker.opts.CredentialsTTL)
+	if err != nil {
+		return fmt.Errorf("credentials of %s: %w", e.fn.Role, err)
+	}
+	return nil
+}
+
+// init starts a process and waits for the end of its INIT.
+func (e *Environment) init(ctx context.Context, phase string, limit time.Duration) (initOutcome, error) {
+	e.log.initStart(e.runtime, phase)
+	began := time.Now()
+	p, err := e.launch(ctx)
+	if err != nil {
+		return initOutcome{}, err
+	}
+	e.mu.Lock()
+	if e.destroyed {
+		e.mu.Unlock()
+		p.close(e.worker)
+		return initOutcome{}, sandbox.ErrDestroyed
+	}
+	e.proc = p
+	e.mu.Unlock()
+	o := p.waitReady(began, limit)
+	if o.status != StatusSuccess {
+		p.drain()
+	}
+	e.log.initDone(o.took, phase, o.status, o.errorType)
+	return o, nil
+}
+
+// Invoke runs one invoke to its end: the payload's answer, the handler's error,
+// a timeout or a crash, each told as AWS tells it.
+func (e *Environment) Invoke(in *Invocation) Result {
+	e.idleSince.Store(0)
+	e.turn.Lock()
+	p := e.process()
+	if p == nil && !e.initFailed || p != nil && p.exited.Load() || !e.thaw(p) {
+		e.turn.Unlock()
+		return Result{Undelivered: true}
+	}
+	run := &invokeRun{env: e, in: in, began: time.Now(), trace: parseTrace(in.TraceID), init: e.initTook}
+	e.initTook = 0
+	if e.initFailed {
+		if p = run.initAgain(); p == nil {
+			return run.finishInline()
+		}
+	}
+	run.proc = p
+	e.log.start(in.RequestID, &run.trace, in.WantTail)
+	run.invoke()
+	if in.WantTail || run.failure != nil {
+		return run.finishInline()
+	}
+	res := run.result()
+	e.idleSince.Store(time.Now().UnixNano())
+	go run.finish()
+	return res
+}
+
+// Destroy removes the environment; an invoke in it ends as if the runtime had exited.
+func (e *Environment) Destroy() {
+	e.mu.Lock()
+	if e.destroyed {
+		e.mu.Unlock()
+		return
+	}
+	e.destroyed = true
+	p := e.proc
+	e.proc = nil
+	release := e.releaseCode
+	e.mu.Unlock()
+	if p != nil {
+		p.close(e.worker)
+	}
+	if release != nil {
+		release()
+	}
+	e.worker.forget(e)
+}
+
+func (e *Environment) process() *process {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.proc
+}
+
+// dropProcess removes the process of a failed INIT; the environment lives on.
+func (e *Environment) dropProcess() {
+	e.mu.Lock()
+	p := e.proc
+	e.proc = nil
+	e.mu.Unlock()
+	if p != nil {
+		p.close(e.worker)
+	}
+}
+
+func (e *Environment) quietFor(d time.Duration) bool {
+	since := e.idleSince.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) >= d
+}
+
+// freeze stops the processes if nobody has the environment.
+func (e *Environment) freeze(ctx context.Context) {
+	if !e.turn.TryLock() {
+		return
+	}
+	defer e.turn.Unlock()
+	p := e.process()
+	if p == nil || e.frozen || p.exited.Load() || !e.quietFor(quietBeforeFreeze) {
+		return
+	}
+	switch err := p.box.Freeze(ctx); {
+	case err == nil:
+		e.frozen = true
+	case errors.Is(err, sandbox.ErrUnsupported), errors.Is(err, sandbox.ErrDestroyed), ctx.Err() != nil:
+	default:
+		e.worker.log.Warn("an idle environment was not frozen", "sandbox", p.box.ID(), "error", err)
+	}
+}
+
+// thaw needs turn. It reports whether the processes run.
+func (e *Environment) thaw(p *process) bool {
+	if !e.frozen {
+		return true
+	}
+	if err := p.box.Thaw(context.Background()); err != nil {
+		e.worker.log.Warn("an environment was not thawed and is given up", "sandbox", p.box.ID(), "error", err)
+		return false
+	}
+	e.frozen = false
+	return true
+}
+
+// readUsage reads the kernel's counters, at most every usageEvery unless now. Needs turn.
+func (e *Environment) readUsage(p *process, now bool) (cpu time.Duration) {
+	if p == nil || !now && time.Since(e.usageRead) < usageEvery {
+		return 0
+	}
+	u, err := p.box.Usage(context.Background())
+	if err != nil {
+		return 0 // it is being destroyed; the last figures stand
+	}
+	cpu = max(0, u.CPU-e.usage.CPU)
+	e.usage, e.usageRead = u, time.Now()
+	return cpu
+}
+
+func toRuntime(in *Invocation, deadline time.Time, tenant string) *runtimeapi.Invocation {
+	return &runtimeapi.Invocation{
+		RequestID:       in.RequestID,
+		Deadline:        deadline,
+		FunctionARN:     in.FunctionARN,
+		TraceID:         in.TraceID,
+		ClientContext:   in.ClientContext,
+		CognitoIdentity: in.CognitoIdentity,
+		TenantID:        tenant,
+		ContentType:     in.ContentType,
+		Payload:         in.Payload,
+	}
+}

@@ -1,0 +1,301 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/telemetry"
+)
+
+const (
+	// eventBytesMax is the longest message of one log event: longer lines become
+	// several events. Source: CloudWatch Logs quotas, "Log event size" 256 KB,
+	// which counts 26 bytes of its own for each event.
+	eventBytesMax = 256<<10 - 26
+	// tailBytesMax: "the last 4 KB of the execution log". Source: Lambda API, Invoke, LogResult.
+	tailBytesMax = 4 << 10
+)
+
+// envLog is one environment's log stream. Its lock orders the platform's lines
+// and the program's output; Append waiting for room holds the lock, so a flood
+// slows down the program that makes it and nothing else.
+type envLog struct {
+	sink telemetry.LogSink
+	log  *slog.Logger
+	id   telemetry.LogStreamID
+	json bool
+	// systemLevel and applicationLevel filter only in JSON format.
+	systemLevel      int
+	applicationLevel int
+	arn              string
+	name             string
+	version          string
+
+	mu      sync.Mutex
+	partial []byte // the last line's beginning, without its newline
+	events  []telemetry.LogEvent
+	line    []byte // scratch
+	tail    *tail  // nil unless this invoke asked for it
+	over    bool   // the environment's last invoke has its REPORT; later output belongs to none
+	lost    bool   // told that the sink refuses, which is told once per environment
+}
+
+// tail keeps the last bytes of an invoke's log.
+type tail struct{ b []byte }
+
+func (t *tail) add(s string) {
+	if t == nil {
+		return
+	}
+	t.b = append(t.b, s...)
+	if over := len(t.b) - tailBytesMax; over > 0 {
+		t.b = append(t.b[:0], t.b[over:]...)
+	}
+}
+
+func newEnvLog(sink telemetry.LogSink, log *slog.Logger, id telemetry.LogStreamID, fn *record.Function) *envLog {
+	return &envLog{
+		sink:             sink,
+		log:              log,
+		id:               id,
+		json:             fn.Logging.Format == logFormatJSON,
+		systemLevel:      systemLevelOf(fn.Logging),
+		applicationLevel: levels[applicationLevelOf(fn.Logging)],
+		arn:              fn.ID.ARN(),
+		name:             fn.ID.Name,
+		version:          fn.Version,
+	}
+}
+
+func (l *envLog) initStart(rt Runtime, phase string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if !l.json {
+		if phase == phaseInit {
+			l.platform(now, textLines{}.initStart(l.line[:0], rt))
+		}
+	} else {
+		level := "INFO"
+		if rt.Version == "" {
+			level = "DEBUG"
+		}
+		l.platformEvent(now, level, "platform.initStart", initStartRecord{
+			initializationType, phase, rt.Version, rt.VersionARN, l.name, l.version,
+		})
+	}
+	if rt.Notice != "" && phase == phaseInit {
+		l.emit(now, rt.Notice+"\n")
+	}
+	l.send()
+}
+
+// initDone ends an INIT's lines. A successful one in the init phase has no line
+// of its own in text: REPORT tells its duration.
+func (l *envLog) initDone(took time.Duration, phase, status, errorType string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.flushPartial(now)
+	switch {
+	case l.json:
+		level := "DEBUG"
+		if status != StatusSuccess {
+			level = "WARN"
+		}
+		l.platformEvent(now, level, "platform.initRuntimeDone", initDoneRecord{initializationType, phase, status, errorType})
+		l.platformEvent(now, level, "platform.initReport", initReportRecord{initializationType, phase, status, errorType, initMetrics{millis(took)}})
+	case status != StatusSuccess:
+		l.platform(now, textLines{}.initReport(l.line[:0], took, phase, status, errorType))
+	}
+	l.send()
+}
+
+// start begins an invoke's lines. wantTail keeps them for LogResult.
+func (l *envLog) start(id aws.RequestID, t *trace, wantTail bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.flushPartial(now)
+	l.tail = nil
+	if wantTail {
+		l.tail = &tail{}
+	}
+	if l.json {
+		l.platformEvent(now, "INFO", "platform.start", startRecord{id, l.arn, l.version, t.record()})
+	} else {
+		l.platform(now, textLines{}.start(l.line[:0], id, l.version))
+	}
+	l.send()
+}
+
+// failure is what went wrong on the platform's side of an invoke.
+type failure struct {
+	text      string // after "Error: "
+	errorType string
+	timeout   time.Duration // set: it timed out
+}
+
+// end writes what closes an invoke's lines, and returns the tail if it was wanted.
+func (l *envLog) end(r *report, f *failure, producedBytes int) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.flushPartial(now)
+	if l.json {
+		done, rep := "DEBUG", "INFO"
+		if r.status != StatusSuccess {
+			done, rep = "WARN", "WARN"
+		}
+		l.platformEvent(now, done, "platform.runtimeDone", runtimeDoneRecord{r.requestID, r.status, r.errorType, doneMetrics{millis(r.duration), producedBytes}, r.trace.record()})
+		m := reportMetrics{millis(r.duration), int64(r.billed() / time.Millisecond), r.memoryMiB, r.maxMemoryMiB, nil}
+		if r.init > 0 {
+			d := millis(r.init)
+			m.InitDurationMs = &d
+		}
+		l.platformEvent(now, rep, "platform.report", reportRecord{r.requestID, m, r.status, r.errorType, r.trace.record()})
+	} else {
+		switch {
+		case f == nil:
+		case f.timeout > 0:
+			l.platform(now, textLines{}.timedOut(l.line[:0], now, r.requestID, f.timeout))
+		case f.text != "":
+			l.platform(now, textLines{}.failed(l.line[:0], r.requestID, f.text, f.errorType))
+		}
+		l.platform(now, textLines{}.end(l.line[:0], r.requestID))
+		l.platform(now, textLines{}.report(l.line[:0], r))
+	}
+	l.send()
+	l.over = f != nil
+	if l.tail == nil {
+		return nil
+	}
+	b := l.tail.b
+	l.tail = nil
+	return b
+}
+
+// write takes what the program wrote: events are lines, split on \n only.
+// Source: recorded log events keep \r.
+func (l *envLog) write(p []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writeLocked(p)
+}
+
+func (l *envLog) writeLocked(p []byte) {
+	if l.over {
+		return
+	}
+	now := time.Now()
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			l.hold(now, p)
+			break
+		}
+		line := p[:i+1]
+		p = p[i+1:]
+		if len(l.partial) > 0 {
+			l.hold(now, line)
+			l.flushPartial(now)
+			continue
+		}
+		for len(line) > eventBytesMax {
+			l.application(now, string(line[:eventBytesMax]))
+			line = line[eventBytesMax:]
+		}
+		l.application(now, string(line))
+	}
+	l.send()
+}
+
+// hold keeps a line's beginning, and lets full events of it go.
+func (l *envLog) hold(now time.Time, p []byte) {
+	for len(l.partial)+len(p) > eventBytesMax {
+		n := eventBytesMax - len(l.partial)
+		l.partial = append(l.partial, p[:n]...)
+		l.flushPartial(now)
+		p = p[n:]
+	}
+	l.partial = append(l.partial, p...)
+}
+
+func (l *envLog) flushPartial(now time.Time) {
+	if len(l.partial) > 0 {
+		l.application(now, string(l.partial))
+		l.partial = l.partial[:0]
+	}
+}
+
+// application passes one line of the program's, unless its level is filtered.
+func (l *envLog) application(now time.Time, s string) {
+	if l.json && applicationLevelOfLine(s) < l.applicationLevel {
+		return
+	}
+	l.emit(now, s)
+}
+
+func (l *envLog) platform(now time.Time, line []byte) {
+	l.line = line[:0]
+	l.emit(now, string(line))
+}
+
+// platformEvent writes a system event if its level is wanted. Source: Lambda
+// developer guide, "System log level event mapping".
+func (l *envLog) platformEvent(now time.Time, level, kind string, rec any) {
+	if levels[level] < l.systemLevel {
+		return
+	}
+	s := string(platformJSON(now, kind, rec))
+	l.events = append(l.events, telemetry.LogEvent{Time: now, Message: s})
+	l.tail.add(s)
+	l.tail.add("\n")
+}
+
+func (l *envLog) emit(now time.Time, s string) {
+	l.events = append(l.events, telemetry.LogEvent{Time: now, Message: s})
+	l.tail.add(s)
+}
+
+func (l *envLog) send() {
+	if len(l.events) == 0 {
+		return
+	}
+	// The sink may keep the slice, so it is given away.
+	events := l.events
+	l.events = nil
+	if err := l.sink.Append(context.Background(), l.id, events...); err != nil && !l.lost {
+		l.lost = true
+		l.log.Error("a function's log lines are lost", "group", l.id.Group, "stream", l.id.Stream, "error", err)
+	}
+}
+
+// applicationLevelOfLine reads the level of a JSON line; anything else is INFO.
+// Source: Lambda developer guide, "Log-level filtering": lines without a level
+// are given INFO.
+func applicationLevelOfLine(s string) int {
+	var v struct {
+		Level string `json:"level"`
+	}
+	if len(s) > 0 && s[0] == '{' && json.Unmarshal([]byte(s), &v) == nil {
+		level := strings.ToUpper(v.Level)
+		switch level {
+		case "WARNING":
+			level = "WARN"
+		case "CRITICAL":
+			level = "FATAL"
+		}
+		if n, ok := levels[level]; ok {
+			return n
+		}
+	}
+	return levels[levelDefault]
+}

@@ -1,0 +1,206 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/runtimeapi"
+)
+
+// Metered is what one invoke consumed.
+type Metered struct {
+	Function     record.FunctionID
+	Version      string
+	RequestID    aws.RequestID
+	Began        time.Time
+	Duration     time.Duration
+	Init         time.Duration // 0 when the environment was warm
+	Billed       time.Duration
+	CPU          time.Duration // of the environment since it was last read
+	MemoryMiB    int
+	MaxMemoryMiB int
+	Status       string // StatusSuccess, ...
+	ErrorType    string
+}
+
+// invokeRun is one invoke on its way through an environment, whose turn it holds.
+type invokeRun struct {
+	env       *Environment
+	proc      *process
+	in        *Invocation
+	began     time.Time
+	trace     trace
+	init      time.Duration
+	duration  time.Duration
+	outcome   *runtimeapi.Outcome // nil when the runtime did not answer
+	status    string
+	errorType string
+	oom       bool
+	failure   *failure
+	payload   []byte
+}
+
+// initAgain runs INIT inside the invoke, with the function's timeout. It
+// returns nil when that failed too, and then the invoke is over. Source: Lambda
+// developer guide, "Failures during the Init phase".
+func (r *invokeRun) initAgain() *process {
+	e := r.env
+	o, err := e.init(context.Background(), phaseInvoke, e.timeout())
+	if err == nil && o.status == StatusSuccess {
+		e.initFailed = false
+		return e.process()
+	}
+	r.proc = e.process()
+	e.log.start(r.in.RequestID, &r.trace, r.in.WantTail)
+	r.duration = min(time.Since(r.began), e.timeout())
+	switch {
+	case err != nil:
+		e.worker.log.Error("an environment could not be started again", "function", e.fn.ID.ARN(), "error", err)
+		r.fail(StatusFailure, "Runtime.ExitError", "Runtime exited without providing a reason")
+	case o.status == StatusError:
+		r.status, r.errorType = StatusError, o.errorType
+		r.failure = &failure{}
+		r.payload = o.payload
+		if len(r.payload) == 0 {
+			r.payload = errorPayload(o.errorType, "")
+		}
+	case o.status == StatusTimeout:
+		r.timeOut()
+	default:
+		r.oom = o.oom
+		r.fail(StatusFailure, o.errorType, o.text)
+	}
+	return nil
+}
+
+// invoke hands the invocation to the runtime and waits for its answer.
+func (r *invokeRun) invoke() {
+	e, p := r.env, r.proc
+	deadline := r.began.Add(e.timeout())
+	p.timer.Reset(time.Until(deadline))
+	var err error
+	r.outcome, err = p.session.Invoke(p.ctx, toRuntime(r.in, deadline, e.tenant))
+	p.timer.Stop()
+	r.duration = time.Since(r.began)
+	if err != nil {
+		r.broken()
+		return
+	}
+	r.payload = r.outcome.Payload
+	switch {
+	case r.outcome.ErrorType != "":
+		r.status, r.errorType = StatusError, r.outcome.ErrorType
+	case len(r.payload) > runtimeapi.ResponseBytesMax && !r.outcome.Streaming:
+		// Source: the recorded test_lambda_too_large_response.
+		r.status, r.errorType = StatusError, "Function.ResponseSizeTooLarge"
+		r.payload = []byte(`{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`)
+	default:
+		r.status = StatusSuccess
+	}
+}
+
+// broken tells why a session ended under an invoke.
+func (r *invokeRun) broken() {
+	if r.proc.timedOut.Load() {
+		r.duration = r.env.timeout()
+		r.timeOut()
+		return
+	}
+	text, errorType, oom := r.proc.exitText()
+	r.proc.awaitOutput()
+	r.oom = oom
+	r.fail(StatusFailure, errorType, text)
+}
+
+func (r *invokeRun) timeOut() {
+	r.status = StatusTimeout
+	r.failure = &failure{timeout: r.env.timeout()}
+	// Source: recorded answers of November 2025.
+	text := string(appendSeconds([]byte("RequestId: "+string(r.in.RequestID)+" Error: Task timed out after "), r.env.timeout())) + " seconds"
+	r.payload = errorPayload("Sandbox.Timedout", text)
+}
+
+func (r *invokeRun) fail(status, errorType, text string) {
+	r.status, r.errorType = status, errorType
+	r.failure = &failure{text: text, errorType: errorType}
+	r.payload = errorPayload(errorType, "RequestId: "+string(r.in.RequestID)+" Error: "+text)
+}
+
+// finishInline ends the invoke before its answer goes out.
+func (r *invokeRun) finishInline() Result {
+	tail := r.finish()
+	res := r.result()
+	res.LogTail = tail
+	return res
+}
+
+// finish writes what closes the invoke's log, meters it and gives the turn back. After a
+// good answer it runs beside the answer's way to the client.
+func (r *invokeRun) finish() []byte {
+	e, p := r.env, r.proc
+	defer e.turn.Unlock()
+	if p != nil {
+		p.drain()
+	}
+	cpu := e.readUsage(p, r.init > 0 || r.failure != nil)
+	rep := report{
+		requestID:    r.in.RequestID,
+		duration:     r.duration,
+		init:         r.init,
+		memoryMiB:    e.fn.MemoryMiB,
+		maxMemoryMiB: r.maxMemoryMiB(),
+		status:       r.status,
+		errorType:    r.errorType,
+		showStatus:   r.failure != nil,
+		trace:        r.trace,
+	}
+	tail := e.log.end(&rep, r.failure, len(r.payload))
+	if m := e.worker.opts.Meter; m != nil {
+		m.Invoked(Metered{
+			Function: e.fn.ID, Version: e.fn.Version, RequestID: r.in.RequestID, Began: r.began,
+			Duration: r.duration, Init: r.init, Billed: rep.billed(), CPU: cpu,
+			MemoryMiB: rep.memoryMiB, MaxMemoryMiB: rep.maxMemoryMiB, Status: r.status, ErrorType: r.errorType,
+		})
+	}
+	return tail
+}
+
+// maxMemoryMiB is the environment's peak; a function that ran out of memory used all of it.
+func (r *invokeRun) maxMemoryMiB() int {
+	if r.oom {
+		return r.env.fn.MemoryMiB
+	}
+	const mib = 1 << 20
+	return min(int((r.env.usage.MemoryPeakBytes+mib-1)/mib), r.env.fn.MemoryMiB)
+}
+
+func (r *invokeRun) result() Result {
+	res := Result{
+		Payload:  r.payload,
+		Duration: r.duration,
+		Reusable: r.failure == nil && !r.proc.timedOut.Load() && !r.proc.exited.Load(),
+	}
+	if r.outcome != nil {
+		res.ContentType = r.outcome.ContentType
+	}
+	if r.status != StatusSuccess {
+		res.FunctionError = functionErrorUnhandled
+	}
+	return res
+}
+
+// errorPayload is the platform's own error document. Source: recorded answers,
+// with the members in this order.
+func errorPayload(errorType, message string) []byte {
+	b, err := json.Marshal(struct {
+		ErrorType    string `json:"errorType"`
+		ErrorMessage string `json:"errorMessage"`
+	}{errorType, message})
+	if err != nil {
+		panic("worker: two strings that cannot be JSON: " + err.Error())
+	}
+	return b
+}

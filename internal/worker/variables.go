@@ -1,0 +1,100 @@
+package worker
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/telemetry"
+)
+
+// cpuMilliPerMiB: a function with 1,769 MiB has one vCPU, others in proportion.
+// Source: Lambda developer guide, "Configure Lambda function memory".
+const memoryMiBPerCore = 1769
+
+// xrayDaemon is where AWS's environments say that the daemon listens. Nothing
+// listens there yet; the SDKs send datagrams and do not wait.
+const (
+	xrayDaemonHost = "169.254.79.129"
+	xrayDaemonPort = "2000"
+)
+
+// limitsOf are the limits of a function's sandbox.
+func limitsOf(fn *record.Function, strict bool) sandbox.Limits {
+	return sandbox.Limits{
+		MemoryMiB: fn.MemoryMiB,
+		CPUMilli:  max(1, fn.MemoryMiB*1000/memoryMiBPerCore),
+		TmpMiB:    fn.TmpMiB,
+		Strict:    strict,
+	}
+}
+
+// variablesOf is the whole environment of a function's processes. What AWS
+// reserves cannot be overridden; the rest can. Source: Lambda developer guide,
+// "Defined runtime environment variables", and the recorded
+// test_lambda_init_environment.
+func variablesOf(fn *record.Function, rt Runtime, stream telemetry.LogStreamID, creds TemporaryCredentials) []string {
+	vars := map[string]string{
+		"LANG":                     "en_US.UTF-8",
+		"LD_LIBRARY_PATH":          "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+		"PATH":                     "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+		"PWD":                      "/var/task",
+		"SHLVL":                    "0",
+		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+	}
+	switch {
+	case strings.HasPrefix(fn.Runtime, "python"):
+		vars["PYTHONPATH"] = "/var/runtime"
+	case strings.HasPrefix(fn.Runtime, "nodejs"):
+		major := strings.TrimSuffix(strings.TrimPrefix(fn.Runtime, "nodejs"), ".x")
+		vars["NODE_PATH"] = "/opt/nodejs/node" + major + "/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"
+	}
+	for _, v := range rt.Env {
+		if name, value, ok := strings.Cut(v, "="); ok {
+			vars[name] = value
+		}
+	}
+	maps.Copy(vars, fn.Environment)
+	if _, ok := fn.Environment["TZ"]; !ok {
+		vars["TZ"] = ":UTC"
+	}
+	if _, ok := fn.Environment["AWS_ENDPOINT_URL"]; !ok {
+		vars["AWS_ENDPOINT_URL"] = "http://" + sandbox.EndpointAddress
+	}
+	maps.Copy(vars, map[string]string{
+		"AWS_ACCESS_KEY_ID":               creds.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY":           creds.SecretAccessKey,
+		"AWS_SESSION_TOKEN":               creds.SessionToken,
+		"AWS_REGION":                      string(fn.ID.Region),
+		"AWS_DEFAULT_REGION":              string(fn.ID.Region),
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(fn.MemoryMiB),
+		"AWS_LAMBDA_FUNCTION_NAME":        fn.ID.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION":     fn.Version,
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  initializationType,
+		"AWS_LAMBDA_LOG_GROUP_NAME":       stream.Group,
+		"AWS_LAMBDA_LOG_STREAM_NAME":      stream.Stream,
+		"AWS_LAMBDA_RUNTIME_API":          sandbox.RuntimeAPIAddress,
+		"AWS_XRAY_DAEMON_ADDRESS":         xrayDaemonHost + ":" + xrayDaemonPort,
+		"_AWS_XRAY_DAEMON_ADDRESS":        xrayDaemonHost,
+		"_AWS_XRAY_DAEMON_PORT":           xrayDaemonPort,
+		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
+		"LAMBDA_TASK_ROOT":                "/var/task",
+		"_HANDLER":                        fn.Handler,
+	})
+	if !strings.HasPrefix(fn.Runtime, "provided") {
+		// Source: the recorded environments; the OS-only runtimes have none.
+		vars["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + fn.Runtime
+	}
+	if fn.Logging.Format == logFormatJSON {
+		vars["AWS_LAMBDA_LOG_FORMAT"] = logFormatJSON
+		vars["AWS_LAMBDA_LOG_LEVEL"] = applicationLevelOf(fn.Logging)
+	}
+	out := make([]string, 0, len(vars))
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		out = append(out, name+"="+vars[name])
+	}
+	return out
+}
