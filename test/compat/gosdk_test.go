@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -28,7 +27,7 @@ func TestGoSDK(t *testing.T) {
 	h := house.Start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cfg := sdkConfig(t, h)
+	cfg := h.SDKConfig(t)
 
 	identity, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, nil)
 	if err != nil || *identity.Account != "000000000000" {
@@ -106,19 +105,6 @@ func TestGoSDK(t *testing.T) {
 	if !errors.As(err, &notFound) || !strings.HasSuffix(*notFound.Message, "function:whoami:$LATEST") {
 		t.Errorf("invoke of the deleted function: %v", err)
 	}
-}
-
-// sdkConfig points the SDK at the house with its administrator's credentials.
-func sdkConfig(t *testing.T, h *house.House) aws.Config {
-	t.Helper()
-	cfg, err := config.LoadDefaultConfig(context.Background(),
-		config.WithSharedCredentialsFiles([]string{filepath.Join(h.Data, "credentials")}),
-		config.WithSharedConfigFiles([]string{os.DevNull}),
-		config.WithRegion(h.Region), config.WithBaseEndpoint(h.Endpoint), config.WithRetryMaxAttempts(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
 }
 
 // buildFunction compiles testdata/functions/NAME as a deployment package with a bootstrap.

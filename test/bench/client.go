@@ -1,0 +1,138 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+)
+
+const region = "us-east-1"
+
+// client speaks to one server: the SDK for set-up, a bare signed HTTP request for what
+// is measured, so that the client's own cost stays small.
+type client struct {
+	server *server
+	config aws.Config
+	lambda *lambda.Client
+	http   *http.Client
+	signer *v4.Signer
+	keys   aws.Credentials
+	role   string
+}
+
+func newClient(ctx context.Context, s *server, connections int) (*client, error) {
+	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithSharedCredentialsFiles([]string{filepath.Join(s.data, "data", "credentials")}),
+		config.WithSharedConfigFiles([]string{os.DevNull}),
+		config.WithRegion(region), config.WithBaseEndpoint(s.endpoint))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{server: s, config: cfg, lambda: lambda.NewFromConfig(cfg), signer: v4.NewSigner(), keys: keys,
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true}}}
+	role, err := iam.NewFromConfig(cfg).CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("bench"),
+		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)})
+	if err != nil {
+		return nil, err
+	}
+	c.role = *role.Role.Arn
+	return c, nil
+}
+
+func (c *client) create(ctx context.Context, name string, l language, code []byte) error {
+	_, err := c.lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: &name, Runtime: l.runtime, Handler: &l.handler, Role: &c.role,
+		Code: &types.FunctionCode{ZipFile: code}, MemorySize: aws.Int32(512), Timeout: aws.Int32(30)})
+	return err
+}
+
+func (c *client) waitActive(ctx context.Context, name string) error {
+	return lambda.NewFunctionActiveV2Waiter(c.lambda).Wait(ctx, &lambda.GetFunctionInput{FunctionName: &name}, time.Minute)
+}
+
+// invoke sends one signed Invoke and returns how long it took to the last byte.
+func (c *client) invoke(ctx context.Context, name string, payload []byte) (time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server.endpoint+"/2015-03-31/functions/"+name+"/invocations", bytes.NewReader(payload))
+	if err != nil {
+		return 0, err
+	}
+	sum := sha256.Sum256(payload)
+	if err := c.signer.SignHTTP(ctx, c.keys, request, hex.EncodeToString(sum[:]), "lambda", region, time.Now()); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	response, err := c.http.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	body, err := io.ReadAll(response.Body)
+	took := time.Since(start)
+	response.Body.Close()
+	if err != nil {
+		return 0, err
+	}
+	if response.StatusCode != http.StatusOK || response.Header.Get("X-Amz-Function-Error") != "" {
+		return 0, fmt.Errorf("invoke %s: %s: %s", name, response.Status, body)
+	}
+	return took, nil
+}
+
+// zipDir packs the files of dir, with salt in a file of its own so that packages differ.
+func zipDir(dir, salt string) ([]byte, error) {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	add := func(name string, mode os.FileMode, content []byte) error {
+		header := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		header.SetMode(mode)
+		entry, err := w.CreateHeader(header)
+		if err != nil {
+			return err
+		}
+		_, err = entry.Write(content)
+		return err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if err := add(e.Name(), 0o755, content); err != nil {
+			return nil, err
+		}
+	}
+	if salt != "" {
+		if err := add("salt.txt", 0o644, []byte(salt)); err != nil {
+			return nil, err
+		}
+	}
+	err = w.Close()
+	return buf.Bytes(), err
+}
+
+func splitLines(s string) []string { return strings.Split(s, "\n") }
