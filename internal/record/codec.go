@@ -55,11 +55,11 @@ type storedFunction struct {
 	UpdateReason     string       `json:"upr,omitempty"`
 	UpdateReasonCode string       `json:"upc,omitempty"`
 
-	Generation   uint64    `json:"gen"`
-	RevisionID   string    `json:"rev"`
-	LastModified time.Time `json:"mod"`
-	LastVersion  uint64    `json:"lastv,omitempty"`
-	PublishedGen uint64    `json:"pubgen,omitempty"`
+	Generation    uint64    `json:"gen"`
+	RevisionID    string    `json:"rev"`
+	LastModified  time.Time `json:"mod"`
+	LastVersion   uint64    `json:"lastv,omitempty"`
+	PublishedDesc string    `json:"pubdesc,omitempty"`
 }
 
 type storedLogging struct {
@@ -80,7 +80,7 @@ func EncodeFunction(f *Function) ([]byte, error) {
 		State: f.State, StateReason: f.StateReason, StateReasonCode: f.StateReasonCode,
 		Update: f.Update, UpdateReason: f.UpdateReason, UpdateReasonCode: f.UpdateReasonCode,
 		Generation: f.Generation, RevisionID: f.RevisionID, LastModified: f.LastModified.UTC(),
-		LastVersion: f.LastVersion, PublishedGen: f.PublishedGeneration,
+		LastVersion: f.LastVersion, PublishedDesc: f.PublishedDescription,
 	}
 	if f.Environment != nil {
 		s.Environment = &f.Environment
@@ -110,7 +110,7 @@ func DecodeFunction(b []byte) (*Function, error) {
 		State: s.State, StateReason: s.StateReason, StateReasonCode: s.StateReasonCode,
 		Update: s.Update, UpdateReason: s.UpdateReason, UpdateReasonCode: s.UpdateReasonCode,
 		Generation: s.Generation, RevisionID: s.RevisionID, LastModified: s.LastModified,
-		LastVersion: s.LastVersion, PublishedGeneration: s.PublishedGen,
+		LastVersion: s.LastVersion, PublishedDescription: s.PublishedDesc,
 	}
 	if s.Environment != nil {
 		f.Environment = *s.Environment

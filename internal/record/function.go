@@ -98,9 +98,9 @@ type Function struct {
 	LastModified time.Time
 	// LastVersion is the highest number ever published; only on Latest.
 	LastVersion uint64
-	// PublishedGeneration is the Generation that LastVersion froze; while they are equal a
-	// publish makes no new version. Only on Latest.
-	PublishedGeneration uint64
+	// PublishedDescription is Description as it was when LastVersion was made: the version
+	// itself may have been given another. Only on Latest.
+	PublishedDescription string
 }
 
 // Clone returns a copy that shares no map with f, for a writer to change.

@@ -1,0 +1,159 @@
+package lambda
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/wire"
+)
+
+// Authorizer decides whether the caller may do an action on resources. It
+// returns the fault to answer, nil to go on.
+type Authorizer interface {
+	Authorize(ctx context.Context, call *wire.Call, action string, resources []string, conditions map[string][]string) error
+}
+
+// anyResource is the resource of actions that have none.
+const anyResource = "*"
+
+// servicePrincipal is who a function's role must trust.
+const servicePrincipal = "lambda.amazonaws.com"
+
+// demand is one thing that a caller must be allowed to do.
+type demand struct {
+	action     string
+	resource   string
+	conditions map[string][]string
+}
+
+// authorizeCall asks for everything that an operation demands. It runs before the
+// request is validated: a name that is none is left to validation, on "*".
+func (c *Control) authorizeCall(ctx context.Context, call *wire.Call, operation string, in any) error {
+	for _, d := range c.demands(call, operation, in) {
+		if err := c.authorize.Authorize(ctx, call, d.action, []string{d.resource}, d.conditions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// demands follows the Service Authorization Reference, "Actions, resources, and
+// condition keys for AWS Lambda": the action has the operation's name but for Invoke.
+// An operation without a line of its own demands its action on everything, so that
+// one that is built later is never open by accident.
+func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
+	switch in := in.(type) {
+	case *api.CreateFunctionRequest:
+		own := c.onFunction(call, "lambda:CreateFunction", in.FunctionName, nil)
+		own.conditions = with(own.conditions, requestTags(in.Tags))
+		own.conditions = with(own.conditions, configurationKeys(in.VpcConfig, in.Layers, in.CodeSigningConfigArn))
+		return append([]demand{own}, passRole(in.Role, own.resource)...)
+	case *api.UpdateFunctionConfigurationRequest:
+		own := c.onFunction(call, "lambda:UpdateFunctionConfiguration", in.FunctionName, nil)
+		own.conditions = with(own.conditions, configurationKeys(in.VpcConfig, in.Layers, nil))
+		return append([]demand{own}, passRole(in.Role, own.resource)...)
+	case *api.UpdateFunctionCodeRequest:
+		return []demand{c.onFunction(call, "lambda:UpdateFunctionCode", in.FunctionName, nil)}
+	case *api.DeleteFunctionRequest:
+		return []demand{c.onFunction(call, "lambda:DeleteFunction", in.FunctionName, in.Qualifier)}
+	case *api.GetFunctionRequest:
+		return []demand{c.onFunction(call, "lambda:GetFunction", in.FunctionName, in.Qualifier)}
+	case *api.GetFunctionConfigurationRequest:
+		return []demand{c.onFunction(call, "lambda:GetFunctionConfiguration", in.FunctionName, in.Qualifier)}
+	case *api.GetFunctionCodeSigningConfigRequest:
+		return []demand{c.onFunction(call, "lambda:GetFunctionCodeSigningConfig", in.FunctionName, nil)}
+	case *api.PublishVersionRequest:
+		return []demand{c.onFunction(call, "lambda:PublishVersion", in.FunctionName, nil)}
+	case *api.ListVersionsByFunctionRequest:
+		return []demand{c.onFunction(call, "lambda:ListVersionsByFunction", in.FunctionName, nil)}
+	case *api.InvocationRequest:
+		return []demand{c.onFunction(call, "lambda:InvokeFunction", in.FunctionName, in.Qualifier)}
+	case *api.ListTagsRequest:
+		return []demand{c.onFunction(call, "lambda:ListTags", in.Resource, nil)}
+	case *api.TagResourceRequest:
+		own := c.onFunction(call, "lambda:TagResource", in.Resource, nil)
+		own.conditions = with(own.conditions, requestTags(in.Tags))
+		return []demand{own}
+	case *api.UntagResourceRequest:
+		own := c.onFunction(call, "lambda:UntagResource", in.Resource, nil)
+		if len(in.TagKeys) > 0 {
+			own.conditions = with(own.conditions, map[string][]string{"aws:TagKeys": in.TagKeys})
+		}
+		return []demand{own}
+	default:
+		// ListFunctions and GetAccountSettings have no resource in the reference.
+		return []demand{{action: "lambda:" + operation, resource: anyResource}}
+	}
+}
+
+// onFunction is an action on the function, version or alias that a request names, with
+// the function's tags as condition keys.
+func (c *Control) onFunction(call *wire.Call, action string, name, qualifier *string) demand {
+	n, err := record.ParseName(value(name), scopeOf(call))
+	if n.ID.Name == "" {
+		// Not a function's name: validation answers it once the caller is known to be
+		// allowed anything at all here.
+		return demand{action: action, resource: anyResource}
+	}
+	if err == nil && qualifier != nil && record.ValidQualifier(*qualifier) {
+		n.Qualifier = *qualifier
+	}
+	d := demand{action: action, resource: n.ARN(), conditions: map[string][]string{}}
+	if f, ok := c.functions.Function(n.ID, record.Latest); ok {
+		for key, v := range f.Tags {
+			d.conditions["aws:ResourceTag/"+key] = []string{v}
+		}
+	}
+	return d
+}
+
+// passRole is what hands a role to a function demands of the role.
+func passRole(role *string, function string) []demand {
+	if value(role) == "" {
+		return nil
+	}
+	return []demand{{action: "iam:PassRole", resource: *role, conditions: map[string][]string{
+		"iam:PassedToService":       {servicePrincipal},
+		"iam:AssociatedResourceArn": {function},
+	}}}
+}
+
+func requestTags(tags map[string]string) map[string][]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	out := map[string][]string{"aws:TagKeys": slices.Sorted(maps.Keys(tags))}
+	for key, v := range tags {
+		out["aws:RequestTag/"+key] = []string{v}
+	}
+	return out
+}
+
+// configurationKeys are the condition keys of lambda for what a function is given.
+func configurationKeys(vpc *api.VpcConfig, layers []string, codeSigning *string) map[string][]string {
+	out := map[string][]string{}
+	if vpc != nil && len(vpc.SubnetIds) > 0 {
+		out["lambda:SubnetIds"] = vpc.SubnetIds
+	}
+	if vpc != nil && len(vpc.SecurityGroupIds) > 0 {
+		out["lambda:SecurityGroupIds"] = vpc.SecurityGroupIds
+	}
+	if len(layers) > 0 {
+		out["lambda:Layer"] = layers
+	}
+	if value(codeSigning) != "" {
+		out["lambda:CodeSigningConfigArn"] = []string{*codeSigning}
+	}
+	return out
+}
+
+func with(a, b map[string][]string) map[string][]string {
+	if a == nil {
+		return b
+	}
+	maps.Copy(a, b)
+	return a
+}

@@ -1,0 +1,180 @@
+// Package lambda owns the control plane of AWS Lambda: it implements the API's
+// operations on functions as reads and conditional writes of records. It must
+// never import a room that runs anything (sandbox, worker, assignment,
+// frontend): those follow the records, so that invokes go on while this is down.
+package lambda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/artifact"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/store"
+)
+
+// settleAfterDefault is how long a new or changed function stays Pending or
+// InProgress. AWS takes some hundred milliseconds to seconds; clients and their
+// waiters count on seeing the state at least once.
+const settleAfterDefault = 300 * time.Millisecond
+
+// Artifacts keeps deployment packages. *artifact.Store is one.
+type Artifacts interface {
+	// PutZip stores an archive durably; refusals are artifact's error kinds.
+	PutZip(ctx context.Context, r io.Reader) (artifact.Zip, error)
+	// InspectZip answers what PutZip would and stores nothing.
+	InspectZip(ctx context.Context, r io.Reader) (artifact.Zip, error)
+	// OpenZip reads an archive back with its size.
+	OpenZip(d artifact.Digest) (io.ReadSeekCloser, int64, error)
+	// Sweep removes what keep does not want and nobody put a moment ago.
+	Sweep(keep func(artifact.Digest) bool) (removed int, err error)
+}
+
+// ErrWrongArchitecture is the kind of a Runtimes error that another
+// architecture would not have.
+var ErrWrongArchitecture = errors.New("control/lambda: the host cannot run this architecture")
+
+// Runtimes knows what this installation can run.
+type Runtimes interface {
+	// Resolve returns the id of the runtime build that functions of this identifier run on,
+	// or an error whose text tells the user what to do.
+	Resolve(ctx context.Context, identifier, architecture string) (versionID string, err error)
+}
+
+// Roles knows execution roles.
+type Roles interface {
+	// Assumable returns nil if the role exists and trusts lambda.amazonaws.com.
+	Assumable(ctx context.Context, roleARN string) error
+}
+
+// Limits are the quotas of each account. A zero field takes AWS's default.
+type Limits struct {
+	ConcurrentExecutions int   // 1,000
+	TotalCodeBytes       int64 // 75 GiB
+}
+
+// Options of New. Store, Functions, Artifacts and Runtimes must be given.
+type Options struct {
+	Store     store.Records
+	Functions *record.Functions // the same view that the invoke path reads
+	Artifacts Artifacts
+	Runtimes  Runtimes
+	// Roles is nil when nobody checks permissions (--auth=none).
+	Roles Roles
+	// Authorizer is nil when nobody checks permissions (--auth=none).
+	Authorizer Authorizer
+	Limits     Limits
+	// SettleAfter is how long Pending and InProgress last; 0 is 300 ms.
+	SettleAfter time.Duration
+	Now         func() time.Time // nil: time.Now
+	Log         *slog.Logger     // nil: discard
+}
+
+// Control implements the operations on functions.
+type Control struct {
+	records   store.Records
+	table     *record.Table
+	functions *record.Functions
+	artifacts Artifacts
+	runtimes  Runtimes
+	roles     Roles
+	authorize Authorizer
+	limits    Limits
+	now       func() time.Time
+	log       *slog.Logger
+	signer    signer
+	settler   *settler
+	// garbage holds a token while an artifact may have lost its last record.
+	garbage chan struct{}
+}
+
+// New makes a control plane. Run settles what it writes. The error is the
+// store's: the secret that signs download locations is kept there.
+func New(ctx context.Context, o Options) (*Control, error) {
+	if o.Limits.ConcurrentExecutions == 0 {
+		o.Limits.ConcurrentExecutions = concurrentExecutionsDefault
+	}
+	if o.Limits.TotalCodeBytes == 0 {
+		o.Limits.TotalCodeBytes = totalCodeBytesDefault
+	}
+	if o.SettleAfter == 0 {
+		o.SettleAfter = settleAfterDefault
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	secret, err := locationSecret(ctx, o.Store)
+	if err != nil {
+		return nil, fmt.Errorf("control/lambda: %w", err)
+	}
+	return &Control{
+		records:   o.Store,
+		table:     record.NewTable(o.Store),
+		functions: o.Functions,
+		artifacts: o.Artifacts,
+		runtimes:  o.Runtimes,
+		roles:     o.Roles,
+		authorize: o.Authorizer,
+		limits:    o.Limits,
+		now:       o.Now,
+		log:       o.Log,
+		signer:    signer{secret: secret, now: o.Now},
+		settler:   newSettler(o.SettleAfter),
+		garbage:   make(chan struct{}, 1),
+	}, nil
+}
+
+// Handlers fills the slots of the operations that live here; Invoke's is left
+// to frontend, and those not built stay empty.
+func (c *Control) Handlers() api.Handlers {
+	h := api.Handlers{
+		CreateFunction:               c.createFunction,
+		DeleteFunction:               c.deleteFunction,
+		GetAccountSettings:           c.getAccountSettings,
+		GetFunction:                  c.getFunction,
+		GetFunctionCodeSigningConfig: c.getFunctionCodeSigningConfig,
+		GetFunctionConfiguration:     c.getFunctionConfiguration,
+		ListFunctions:                c.listFunctions,
+		ListTags:                     c.listTags,
+		ListVersionsByFunction:       c.listVersionsByFunction,
+		PublishVersion:               c.publishVersion,
+		TagResource:                  c.tagResource,
+		UntagResource:                c.untagResource,
+		UpdateFunctionCode:           c.updateFunctionCode,
+		UpdateFunctionConfiguration:  c.updateFunctionConfiguration,
+	}
+	if c.authorize != nil {
+		h.Authorize = c.authorizeCall
+	}
+	return h
+}
+
+// Run settles functions and sweeps unused code until ctx ends. Functions that
+// were Pending or InProgress when an earlier process ended are settled too,
+// because the view tells of them when it is first filled.
+func (c *Control) Run(ctx context.Context) error {
+	cancel := c.functions.Subscribe(c.noticeChange)
+	defer cancel()
+	// What the view told before this subscription.
+	c.functions.Each(func(f *record.Function) bool {
+		c.noticeChange(record.Change{ID: f.ID, Version: f.Version, After: f})
+		return true
+	})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for range settleParallel {
+		wg.Go(func() { c.settleLoop(ctx) })
+	}
+	wg.Go(func() { c.sweepLoop(ctx) })
+	<-ctx.Done()
+	return ctx.Err()
+}

@@ -1,0 +1,150 @@
+package lambda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/store"
+	"github.com/lambdad/lambdad/internal/wire"
+)
+
+// The state of a function that is being made or changed (recorded).
+const (
+	creatingReason = "The function is being created."
+	creatingCode   = "Creating"
+)
+
+func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.CreateFunctionRequest) (*api.FunctionConfiguration, error) {
+	n, err := named(call, in.FunctionName, nil)
+	if err != nil {
+		return nil, err
+	}
+	if n.Qualifier != "" {
+		return nil, invalid("The function name %s has a qualifier; a function is created without one.", *in.FunctionName)
+	}
+	if len(n.ID.Name) > record.FunctionNameBytesMax {
+		return nil, constraint(n.ID.Name, "functionName", fmt.Sprintf("Member must have length less than or equal to %d", record.FunctionNameBytesMax))
+	}
+	set := settingsOfCreate(in)
+	if err := c.checkCreate(ctx, in, &set); err != nil {
+		return nil, err
+	}
+	if _, err := c.table.Get(ctx, n.ID, record.Latest); err == nil {
+		return nil, alreadyExists(n.ID)
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return nil, fault(err)
+	}
+	zip, err := c.take(ctx, codeSource{
+		operation: "CreateFunction", zip: in.Code.ZipFile, s3: in.Code.S3Bucket != nil || in.Code.S3Key != nil || in.Code.S3ObjectVersion != nil,
+		imageURI: value(in.Code.ImageUri), kmsKey: value(in.Code.SourceKMSKeyArn),
+	}, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkCodeQuota(n.ID, zip.Bytes); err != nil {
+		return nil, err
+	}
+
+	f := withDefaults(n.ID)
+	if err := set.apply(f); err != nil {
+		return nil, err
+	}
+	setArchitecture(f, in.Architectures)
+	setCode(f, zip)
+	f.Tags = maps.Clone(in.Tags)
+	c.resolveRuntime(ctx, f)
+	f.State, f.StateReason, f.StateReasonCode = record.StatePending, creatingReason, creatingCode
+	f.LastModified = c.now()
+	// Not 1: an environment of an earlier function of the same name must never match.
+	f.Generation = uint64(f.LastModified.UnixNano())
+	revise(f)
+	return c.commitNew(ctx, f, value(in.Publish))
+}
+
+func (c *Control) checkCreate(ctx context.Context, in *api.CreateFunctionRequest, set *settings) error {
+	if value(in.PackageType) == "Image" || (in.Code.ImageUri != nil && in.PackageType == nil) {
+		// There is no registry here yet, so no image exists. AWS's text for that.
+		return invalid("Source image %s does not exist. Provide a valid source image.", value(in.Code.ImageUri))
+	}
+	if in.Code.ImageUri != nil {
+		return invalid("Please don't provide ImageUri when creating a function with packageType Zip.")
+	}
+	if in.Runtime == nil || in.Handler == nil {
+		return invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	}
+	if err := set.check(); err != nil {
+		return err
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return err
+	}
+	return c.checkRole(ctx, value(in.Role))
+}
+
+// checkRole asks whether Lambda may assume a role.
+func (c *Control) checkRole(ctx context.Context, role string) error {
+	if c.roles == nil {
+		return nil
+	}
+	if err := c.roles.Assumable(ctx, role); err != nil {
+		c.log.Info("a function's role is refused", "role", role, "error", err)
+		return invalid("The role defined for the function cannot be assumed by Lambda.")
+	}
+	return nil
+}
+
+// commitNew writes a new function, and its version 1 (or the one after the last of
+// an earlier function of this name) if it is published at once.
+func (c *Control) commitNew(ctx context.Context, f *record.Function, publish bool) (*api.FunctionConfiguration, error) {
+	retired, err := c.table.GetRetired(ctx, f.ID)
+	if err != nil {
+		return nil, fault(err)
+	}
+	f.LastVersion = retired.LastVersion
+	shown := f
+	var writes []store.Write
+	if publish {
+		version, write, err := publishFrom(f, f.Description)
+		if err != nil {
+			return nil, err
+		}
+		// The answer is the version with the function's own ARN and revision (recorded:
+		// test_publish_version_on_create).
+		shown = version.Clone()
+		shown.RevisionID = f.RevisionID
+		writes = append(writes, write)
+	}
+	write, err := record.PutFunction(f, store.IfAbsent())
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.table.Commit(ctx, append(writes, write)...)
+	if errors.Is(err, store.ErrConflict) {
+		return nil, alreadyExists(f.ID)
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	return configuration(shown, ""), nil
+}
+
+// resolveRuntime notes which build of the runtime the function gets. What
+// cannot be resolved has none; the settler says why.
+func (c *Control) resolveRuntime(ctx context.Context, f *record.Function) error {
+	id, err := c.runtimes.Resolve(ctx, f.Runtime, f.Architecture)
+	if err != nil {
+		f.RuntimeVersionARN = ""
+		return err
+	}
+	f.RuntimeVersionARN = aws.ARN{Partition: f.ID.Region.Partition(), Service: "lambda", Region: f.ID.Region, Resource: "runtime:" + id}.String()
+	return nil
+}
+
+func alreadyExists(id record.FunctionID) error {
+	return api.NewResourceConflictException("Function already exist: " + id.Name)
+}

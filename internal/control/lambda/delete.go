@@ -1,0 +1,98 @@
+package lambda
+
+import (
+	"context"
+	"errors"
+
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/store"
+	"github.com/lambdad/lambdad/internal/wire"
+)
+
+const statusNoContent = 204
+
+func (c *Control) deleteFunction(ctx context.Context, call *wire.Call, in *api.DeleteFunctionRequest) (*api.DeleteFunctionResponse, error) {
+	n, err := named(call, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case n.Qualifier == "":
+		err = c.deleteAll(ctx, n)
+	case n.Qualifier == record.Latest:
+		// Said even of a function that does not exist (recorded: test_ops_with_arn_qualifier_mismatch).
+		err = invalid("$LATEST version cannot be deleted without deleting the function.")
+	case record.IsVersionNumber(n.Qualifier):
+		err = c.deleteVersion(ctx, n)
+	default:
+		err = invalid("Deletion of aliases is not currently supported.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.maybeGarbage()
+	return &api.DeleteFunctionResponse{StatusCode: wire.Ptr(int32(statusNoContent))}, nil
+}
+
+// deleteVersion removes a published version; one that is not there is gone already.
+func (c *Control) deleteVersion(ctx context.Context, n record.Name) error {
+	if _, err := c.read(ctx, record.Name{ID: n.ID}); err != nil {
+		return err
+	}
+	_, err := c.table.Commit(ctx, record.DropFunction(n.ID, n.Qualifier, store.Unconditional()))
+	return fault(err)
+}
+
+// deleteAll removes the versions and then the function with the last of them, so that a
+// crash in between leaves a function with fewer versions, and never versions
+// that a later function of this name would inherit. What is published in between
+// changes $LATEST, and the last commit starts over.
+func (c *Control) deleteAll(ctx context.Context, n record.Name) error {
+	for range commitAttemptsMax {
+		latest, err := c.read(ctx, n)
+		if err != nil {
+			return err
+		}
+		last, err := c.dropVersions(ctx, n.ID)
+		if err != nil {
+			return err
+		}
+		writes := append(last, record.DropFunction(n.ID, record.Latest, store.IfRevision(latest.Revision)))
+		if latest.LastVersion > 0 {
+			writes = append(writes, record.Retire(n.ID, latest.LastVersion))
+		}
+		_, err = c.table.Commit(ctx, writes...)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return fault(err)
+		}
+	}
+	return updateInProgress(n.ID)
+}
+
+// dropVersions commits the removal of all full pages of versions, and returns that
+// of the last page for the caller's commit.
+func (c *Control) dropVersions(ctx context.Context, id record.FunctionID) ([]store.Write, error) {
+	const page = store.CommitWritesMax - 2 // room for the function and its retired number
+	after := ""
+	for {
+		versions, more, err := c.table.ListVersions(ctx, id, after, page)
+		if err != nil {
+			return nil, fault(err)
+		}
+		var writes []store.Write
+		for _, v := range versions {
+			writes = append(writes, record.DropFunction(id, v.Version, store.Unconditional()))
+			after = v.Version
+		}
+		if !more {
+			return writes, nil
+		}
+		if _, err := c.table.Commit(ctx, writes...); err != nil {
+			return nil, fault(err)
+		}
+	}
+}

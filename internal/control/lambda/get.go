@@ -1,0 +1,65 @@
+package lambda
+
+import (
+	"context"
+
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/artifact"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/wire"
+)
+
+func (c *Control) getFunction(ctx context.Context, call *wire.Call, in *api.GetFunctionRequest) (*api.GetFunctionResponse, error) {
+	n, err := named(call, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.read(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.GetFunctionResponse{
+		Configuration: configuration(s.Function, n.Qualifier),
+		Code: &api.FunctionCodeLocation{
+			RepositoryType: wire.Ptr("S3"),
+			Location:       wire.Ptr(c.signer.location(call.Endpoint, artifact.Digest(s.Artifact))),
+		},
+	}
+	tags := s.Tags
+	if s.Version != record.Latest {
+		latest, err := c.read(ctx, record.Name{ID: n.ID})
+		if err != nil {
+			return nil, err
+		}
+		tags = latest.Tags
+	}
+	if len(tags) > 0 {
+		out.Tags = tags
+	}
+	return out, nil
+}
+
+func (c *Control) getFunctionConfiguration(ctx context.Context, call *wire.Call, in *api.GetFunctionConfigurationRequest) (*api.FunctionConfiguration, error) {
+	n, err := named(call, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.read(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	return configuration(s.Function, n.Qualifier), nil
+}
+
+// getFunctionCodeSigningConfig answers as for a function that has none: none can be made
+// here, and CreateFunction refuses to name one.
+func (c *Control) getFunctionCodeSigningConfig(ctx context.Context, call *wire.Call, in *api.GetFunctionCodeSigningConfigRequest) (*api.GetFunctionCodeSigningConfigResponse, error) {
+	n, err := namedLatest(call, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.read(ctx, n); err != nil {
+		return nil, err
+	}
+	return &api.GetFunctionCodeSigningConfigResponse{FunctionName: wire.Ptr(n.ID.Name)}, nil
+}

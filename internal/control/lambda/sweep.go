@@ -1,0 +1,74 @@
+package lambda
+
+import (
+	"context"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/artifact"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/store"
+)
+
+// sweepEvery is how long a package that lost its last record stays at least. A function
+// that is made and removed again and again does not sweep each time.
+const sweepEvery = 5 * time.Minute
+
+// maybeGarbage notes that a package may have lost its last record.
+func (c *Control) maybeGarbage() {
+	select {
+	case c.garbage <- struct{}{}:
+	default:
+	}
+}
+
+// sweepLoop removes packages that no record names: once at the start, for what an
+// earlier process left, and then when something was removed or replaced.
+func (c *Control) sweepLoop(ctx context.Context) {
+	c.maybeGarbage()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		select {
+		case <-c.garbage:
+		default:
+			continue
+		}
+		removed, err := c.sweep(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.log.Warn("unused deployment packages could not be removed", "error", err)
+			c.maybeGarbage()
+		}
+		if removed > 0 {
+			c.log.Info("removed unused deployment packages", "count", removed)
+		}
+	}
+}
+
+// sweep lists what is in use, from the store and not from the view, and has the rest removed.
+// $LATEST is listed before the versions: what a publish copies from one to the other
+// meanwhile is seen in one of them.
+func (c *Control) sweep(ctx context.Context) (int, error) {
+	used := map[artifact.Digest]bool{}
+	for after, more := "", true; more; {
+		var page []store.Record
+		var err error
+		if page, more, err = c.records.List(ctx, record.FunctionPrefix, after, store.ListLimitMax); err != nil {
+			return 0, err
+		}
+		for _, r := range page {
+			after = r.Key
+			f, err := record.DecodeFunction(r.Value)
+			if err != nil {
+				// What it uses is not known, so nothing may be removed.
+				return 0, err
+			}
+			used[artifact.Digest(f.Artifact)] = true
+		}
+	}
+	return c.artifacts.Sweep(func(d artifact.Digest) bool { return used[d] })
+}

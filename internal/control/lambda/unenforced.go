@@ -1,0 +1,76 @@
+package lambda
+
+import (
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+)
+
+// layersMax is how many layers a function may have. Source: Lambda quotas.
+const layersMax = 5
+
+// unenforced are settings that nothing here would act on. Storing them would
+// promise what is not kept, so all but their neutral forms are refused: with AWS's own
+// error where what they name cannot exist here, with a plain one elsewhere.
+type unenforced struct {
+	VpcConfig              *api.VpcConfig
+	DeadLetterConfig       *api.DeadLetterConfig
+	KMSKeyArn              *string
+	Layers                 []string
+	FileSystemConfigs      []api.FileSystemConfig
+	ImageConfig            *api.ImageConfig
+	SnapStart              *api.SnapStart
+	CapacityProviderConfig *api.CapacityProviderConfig
+	DurableConfig          *api.DurableConfig
+	CodeSigningConfigArn   *string
+	TenancyConfig          *api.TenancyConfig
+	PublishTo              *string
+}
+
+func (u *unenforced) check() error {
+	if len(u.Layers) > layersMax {
+		return invalid("Cannot reference more than %d layers.", layersMax)
+	}
+	if len(u.Layers) > 0 {
+		return invalid("Layer version %s does not exist.", u.Layers[0])
+	}
+	if v := u.VpcConfig; v != nil {
+		// Recorded: test_invalid_vpc_config_subnet, test_invalid_vpc_config_security_group.
+		if len(v.SubnetIds) > 0 {
+			return invalid("Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. EC2 Error Message: The subnet ID '%s' does not exist", v.SubnetIds[0])
+		}
+		if len(v.SecurityGroupIds) > 0 {
+			return invalid("Error occurred while DescribeSecurityGroups. EC2 Error Code: InvalidGroup.NotFound. EC2 Error Message: The security group '%s' does not exist", v.SecurityGroupIds[0])
+		}
+		if value(v.Ipv6AllowedForDualStack) {
+			return refused("VpcConfig.Ipv6AllowedForDualStack")
+		}
+	}
+	if arn := value(u.CodeSigningConfigArn); arn != "" {
+		// Recorded: test_code_signing_not_found_excs.
+		return api.NewCodeSigningConfigNotFoundException("The code signing configuration cannot be found. Check that the provided configuration is not deleted: " + arn + ".")
+	}
+	switch {
+	case u.DeadLetterConfig != nil && value(u.DeadLetterConfig.TargetArn) != "":
+		return refused("DeadLetterConfig")
+	case value(u.KMSKeyArn) != "":
+		return refused("KMSKeyArn")
+	case len(u.FileSystemConfigs) > 0:
+		return refused("FileSystemConfigs")
+	case u.ImageConfig != nil && (len(u.ImageConfig.Command) > 0 || len(u.ImageConfig.EntryPoint) > 0 || value(u.ImageConfig.WorkingDirectory) != ""):
+		return refused("ImageConfig")
+	case u.SnapStart != nil && value(u.SnapStart.ApplyOn) != "" && value(u.SnapStart.ApplyOn) != snapStartNone:
+		return refused("SnapStart")
+	case u.CapacityProviderConfig != nil:
+		return refused("CapacityProviderConfig")
+	case u.DurableConfig != nil:
+		return refused("DurableConfig")
+	case u.TenancyConfig != nil:
+		return refused("TenancyConfig")
+	case value(u.PublishTo) != "":
+		return refused("PublishTo")
+	}
+	return nil
+}
+
+func refused(setting string) error {
+	return invalid("%s is not supported here: lambdad does not enforce it yet, and does not accept what it does not enforce. Remove it from the request.", setting)
+}
