@@ -177,11 +177,11 @@ func (e *Environment) Invoke(in *Invocation) Result {
 	run.proc = p
 	e.log.start(in.RequestID, &run.trace, in.WantTail)
 	run.invoke()
+	e.idleSince.Store(time.Now().UnixNano())
 	if in.WantTail || run.failure != nil {
 		return run.finishInline()
 	}
 	res := run.result()
-	e.idleSince.Store(time.Now().UnixNano())
 	go run.finish()
 	return res
 }
