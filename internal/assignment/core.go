@@ -1,0 +1,561 @@
+// Package assignment owns the decision which execution environment runs which invoke:
+// warm leases, cold starts, waiting, keep-alive and the memory of a host. Core, Budget
+// and KeepAlive are pure machines; Assigner is the shell that owns time, locks and
+// channels. It must never import frontend, control or an API shape: it is asked
+// for an environment, and who asks or pays is decided above.
+package assignment
+
+import (
+	"slices"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/record"
+)
+
+// PoolKey is everything that makes environments interchangeable. Anything less
+// serves stale code, or one tenant's memory to another.
+type PoolKey struct {
+	Function   record.FunctionID
+	Version    string
+	CodeSHA256 string
+	Generation uint64
+	TenantID   string
+}
+
+// InvokeID names a waiting or running invoke within a Core.
+type InvokeID uint64
+
+// EnvID names an environment within a Core.
+type EnvID uint64
+
+// EventKind says what happened.
+type EventKind uint8
+
+const (
+	// EventInvoke: an invoke wants an environment. Invoke, Key, MemoryMiB.
+	EventInvoke EventKind = iota
+	// EventGranted: the host has memory for a start. Env, MemoryMiB.
+	EventGranted
+	// EventDenied: the host will never have it. Env.
+	EventDenied
+	// EventStarted: an environment is there. Env, Until, Healthy (INIT went well).
+	EventStarted
+	// EventStartFailed: the host could not make it. Env.
+	EventStartFailed
+	// EventDone: an invoke ended. Env, Healthy (the environment may take another).
+	EventDone
+	// EventDestroyed: an environment is gone. Env.
+	EventDestroyed
+	// EventGeneration: a version now has this generation; others are stale. Key.Version, Key.Generation.
+	EventGeneration
+	// EventRemoved: a version is gone. Key.Version.
+	EventRemoved
+	// EventReclaim: give up idle environments, oldest first. MemoryMiB or Count.
+	EventReclaim
+	// EventDrain: take no more invokes and give up what is idle.
+	EventDrain
+	// EventAbandon: those who wait will not be served. Comes after EventDrain.
+	EventAbandon
+	// EventTick: time has passed.
+	EventTick
+)
+
+// Event is one thing that happened; only the fields its kind names count.
+type Event struct {
+	Kind      EventKind
+	Invoke    InvokeID
+	Env       EnvID
+	Key       PoolKey
+	MemoryMiB int
+	Count     int
+	Until     time.Time
+	Healthy   bool
+}
+
+// EffectKind says what is to be done.
+type EffectKind uint8
+
+const (
+	// EffectAssign: Invoke runs in Env.
+	EffectAssign EffectKind = iota
+	// EffectReject: Invoke gets no environment, for Reason. Env is the failed start, if it was one.
+	EffectReject
+	// EffectAsk: ask the host for MemoryMiB for Env; EventGranted or EventDenied follows.
+	EffectAsk
+	// EffectCancel: the ask for Env is no longer wanted.
+	EffectCancel
+	// EffectStart: start Env for Key; EventStarted or EventStartFailed follows.
+	EffectStart
+	// EffectDestroy: destroy Env; EventDestroyed follows.
+	EffectDestroy
+	// EffectRelease: give MemoryMiB, which Env had, back to the host.
+	EffectRelease
+)
+
+// Reason says why an invoke was rejected.
+type Reason uint8
+
+const (
+	// ReasonQueueFull: too many invokes of this function wait already.
+	ReasonQueueFull Reason = iota + 1
+	// ReasonNoCapacity: the host has no memory for another environment.
+	ReasonNoCapacity
+	// ReasonStartFailed: the host could not make an environment.
+	ReasonStartFailed
+	// ReasonDraining: this node is stopping.
+	ReasonDraining
+)
+
+// Effect is one thing to do; only the fields its kind names count.
+type Effect struct {
+	Kind      EffectKind
+	Invoke    InvokeID
+	Env       EnvID
+	Key       PoolKey
+	MemoryMiB int
+	Reason    Reason
+}
+
+// Config bounds a Core.
+type Config struct {
+	QueueMax  int           // invokes that wait, for each pool
+	WaitMax   time.Duration // how long an invoke waits for memory
+	KeepAlive KeepAliveConfig
+}
+
+// acquireQueueMax: beyond it TooManyRequestsException. An account runs 1,000 by default.
+const acquireQueueMax = 1024
+
+func (c Config) withDefaults() Config {
+	if c.QueueMax == 0 {
+		c.QueueMax = acquireQueueMax
+	}
+	if c.WaitMax == 0 {
+		c.WaitMax = 10 * time.Second
+	}
+	c.KeepAlive = c.KeepAlive.withDefaults()
+	return c
+}
+
+// Core decides for one function: which environment runs which invoke, when one
+// is started, and when one is given up. It is pure: no clock, no goroutine.
+type Core struct {
+	cfg      Config
+	pools    map[PoolKey]*pool
+	order    []*pool // as made: what is done never depends on a map's order
+	envs     map[EnvID]*env
+	lastEnv  EnvID
+	floor    map[string]generationFloor
+	keep     KeepAlive
+	lastDone time.Time // when the function last had a running invoke
+	idle     int
+	idleMiB  int
+	draining bool
+}
+
+// generationFloor is the only generation of a version that stays warm.
+type generationFloor struct {
+	generation uint64
+	removed    bool
+}
+
+type envState uint8
+
+const (
+	envAsking envState = iota
+	envStarting
+	envIdle
+	envBusy
+	envDestroying
+)
+
+type env struct {
+	id        EnvID
+	pool      *pool
+	state     envState
+	memoryMiB int
+	idleSince time.Time
+	until     time.Time // zero: for ever
+	stale     bool      // takes no more invokes
+	invoke    InvokeID  // while busy
+}
+
+type pool struct {
+	key      PoolKey
+	idle     []*env // the last is the warmest
+	waiting  []waiting
+	asking   []*env
+	starting int
+	busy     int
+	stale    int // environments of this pool that are starting and stale
+}
+
+type waiting struct {
+	invoke    InvokeID
+	memoryMiB int
+	since     time.Time
+}
+
+// NewCore makes the core of one function.
+func NewCore(cfg Config) *Core {
+	cfg = cfg.withDefaults()
+	return &Core{
+		cfg:   cfg,
+		pools: map[PoolKey]*pool{},
+		envs:  map[EnvID]*env{},
+		floor: map[string]generationFloor{},
+		keep:  NewKeepAlive(cfg.KeepAlive),
+	}
+}
+
+// Step takes one event and appends what is to be done.
+func (c *Core) Step(now time.Time, ev Event, out []Effect) []Effect {
+	switch ev.Kind {
+	case EventInvoke:
+		return c.invoke(now, &ev, out)
+	case EventGranted:
+		return c.granted(&ev, out)
+	case EventDenied:
+		return c.startFailed(ev.Env, ReasonNoCapacity, out)
+	case EventStarted:
+		return c.started(now, &ev, out)
+	case EventStartFailed:
+		return c.startFailed(ev.Env, ReasonStartFailed, out)
+	case EventDone:
+		return c.done(now, &ev, out)
+	case EventDestroyed:
+		return c.destroyed(ev.Env, out)
+	case EventGeneration:
+		c.floor[ev.Key.Version] = generationFloor{generation: ev.Key.Generation}
+		return c.dropStale(ev.Key.Version, out)
+	case EventRemoved:
+		c.floor[ev.Key.Version] = generationFloor{removed: true}
+		return c.dropStale(ev.Key.Version, out)
+	case EventReclaim:
+		return c.reclaim(ev.MemoryMiB, ev.Count, out)
+	case EventDrain:
+		return c.drain(out)
+	case EventAbandon:
+		return c.abandon(out)
+	case EventTick:
+		return c.tick(now, out)
+	default:
+		panic("assignment: an event of no kind")
+	}
+}
+
+// Idle tells how many environments wait warm, and the memory they hold.
+func (c *Core) Idle() (count, memoryMiB int) { return c.idle, c.idleMiB }
+
+// OldestIdle is since when the longest idle environment waits.
+func (c *Core) OldestIdle() (since time.Time, ok bool) {
+	p := c.oldestIdle()
+	if p == nil {
+		return time.Time{}, false
+	}
+	return p.idle[0].idleSince, true
+}
+
+// Has reports whether a pool has anything that lives or waits.
+func (c *Core) Has(k PoolKey) bool { return c.pools[k] != nil }
+
+// Quiet reports whether nothing lives, waits or is being destroyed.
+func (c *Core) Quiet() bool { return len(c.envs) == 0 && len(c.pools) == 0 }
+
+func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
+	if c.draining {
+		return append(out, Effect{Kind: EffectReject, Invoke: ev.Invoke, Reason: ReasonDraining})
+	}
+	p := c.pools[ev.Key]
+	if p == nil {
+		p = &pool{key: ev.Key}
+		c.pools[ev.Key] = p
+		c.order = append(c.order, p)
+	}
+	for n := len(p.idle); n > 0; n = len(p.idle) {
+		e := c.unpark(p, n-1)
+		if !e.usable(now) {
+			out = c.destroy(e, out)
+			continue
+		}
+		c.keep.Observe(now.Sub(e.idleSince))
+		return c.assign(e, ev.Invoke, out)
+	}
+	if len(p.waiting) >= c.cfg.QueueMax {
+		out = append(out, Effect{Kind: EffectReject, Invoke: ev.Invoke, Reason: ReasonQueueFull})
+		return c.settle(p, out)
+	}
+	if len(c.envs) == 0 && !c.lastDone.IsZero() {
+		// A cold start that a longer keep-alive would have spared.
+		c.keep.Observe(now.Sub(c.lastDone))
+	}
+	p.waiting = append(p.waiting, waiting{invoke: ev.Invoke, memoryMiB: ev.MemoryMiB, since: now})
+	return c.settle(p, out)
+}
+
+func (c *Core) granted(ev *Event, out []Effect) []Effect {
+	e := c.envs[ev.Env]
+	if e == nil || e.state != envAsking {
+		return append(out, Effect{Kind: EffectRelease, Env: ev.Env, MemoryMiB: ev.MemoryMiB}) // it was cancelled meanwhile
+	}
+	p := e.pool
+	p.asking = removeEnv(p.asking, e)
+	e.state = envStarting
+	p.starting++
+	return append(out, Effect{Kind: EffectStart, Env: e.id, Key: p.key})
+}
+
+func (c *Core) started(now time.Time, ev *Event, out []Effect) []Effect {
+	e := c.must(ev.Env, envStarting)
+	p := e.pool
+	p.starting--
+	if e.stale {
+		p.stale--
+	}
+	e.until = ev.Until
+	switch {
+	case !e.usable(now):
+		out = c.destroy(e, out)
+	case len(p.waiting) > 0:
+		out = c.assign(e, p.pop(), out) // even after a failed INIT: the invoke runs it again
+	case !ev.Healthy || c.draining || !c.current(p.key):
+		out = c.destroy(e, out)
+	default:
+		c.park(now, e)
+	}
+	return c.settle(p, out)
+}
+
+func (c *Core) startFailed(id EnvID, reason Reason, out []Effect) []Effect {
+	e := c.envs[id]
+	if e == nil || e.state != envAsking && e.state != envStarting {
+		return out // the ask was cancelled meanwhile
+	}
+	p := e.pool
+	if e.state == envAsking {
+		p.asking = removeEnv(p.asking, e)
+	} else {
+		p.starting--
+		if e.stale {
+			p.stale--
+		}
+		out = append(out, Effect{Kind: EffectRelease, Env: e.id, MemoryMiB: e.memoryMiB})
+	}
+	delete(c.envs, id)
+	if len(p.waiting) > len(p.asking)+p.starting-p.stale {
+		// Nothing else is on its way for one of those who wait: the oldest has waited for this.
+		out = append(out, Effect{Kind: EffectReject, Invoke: p.pop(), Env: id, Reason: reason})
+	}
+	return c.settle(p, out)
+}
+
+func (c *Core) done(now time.Time, ev *Event, out []Effect) []Effect {
+	e := c.must(ev.Env, envBusy)
+	p := e.pool
+	p.busy--
+	e.invoke = 0
+	c.lastDone = now
+	switch {
+	case !ev.Healthy || !e.usable(now):
+		out = c.destroy(e, out)
+	case len(p.waiting) > 0:
+		out = c.assign(e, p.pop(), out)
+	case c.draining || !c.current(p.key):
+		out = c.destroy(e, out)
+	default:
+		c.park(now, e)
+		return out // nothing waits and nothing asks: the pool is settled
+	}
+	return c.settle(p, out)
+}
+
+func (c *Core) destroyed(id EnvID, out []Effect) []Effect {
+	e := c.must(id, envDestroying)
+	delete(c.envs, id)
+	out = append(out, Effect{Kind: EffectRelease, Env: e.id, MemoryMiB: e.memoryMiB})
+	return c.settle(e.pool, out)
+}
+
+// dropStale gives up what is idle of other generations, and marks what is not.
+func (c *Core) dropStale(version string, out []Effect) []Effect {
+	for _, e := range c.envs {
+		p := e.pool
+		if p.key.Version != version || c.current(p.key) {
+			continue
+		}
+		if e.state == envStarting && !e.stale {
+			p.stale++
+		}
+		e.stale = true
+	}
+	for _, p := range slices.Clone(c.order) {
+		if p.key.Version != version {
+			continue
+		}
+		for i := len(p.idle) - 1; i >= 0; i-- {
+			if p.idle[i].stale {
+				out = c.destroy(c.unpark(p, i), out)
+			}
+		}
+		out = c.settle(p, out)
+	}
+	return out
+}
+
+func (c *Core) reclaim(memoryMiB, count int, out []Effect) []Effect {
+	for memoryMiB > 0 || count > 0 {
+		p := c.oldestIdle()
+		if p == nil {
+			return out
+		}
+		e := c.unpark(p, 0)
+		memoryMiB -= e.memoryMiB
+		count--
+		out = c.destroy(e, out)
+	}
+	return out
+}
+
+func (c *Core) drain(out []Effect) []Effect {
+	c.draining = true
+	return c.reclaim(0, c.idle, out)
+}
+
+func (c *Core) abandon(out []Effect) []Effect {
+	for _, p := range slices.Clone(c.order) {
+		for len(p.waiting) > 0 {
+			out = append(out, Effect{Kind: EffectReject, Invoke: p.pop(), Reason: ReasonDraining})
+		}
+		out = c.settle(p, out)
+	}
+	return out
+}
+
+func (c *Core) tick(now time.Time, out []Effect) []Effect {
+	window := c.keep.Window()
+	for _, p := range slices.Clone(c.order) {
+		for len(p.idle) > 0 {
+			// The oldest is the first, but any may have credentials that expire.
+			i := p.expired(now, window)
+			if i < 0 {
+				break
+			}
+			out = c.destroy(c.unpark(p, i), out)
+		}
+		// Those at the front get what is already starting; the others wait for memory.
+		for i := p.starting - p.stale; i < len(p.waiting); {
+			if now.Sub(p.waiting[i].since) < c.cfg.WaitMax {
+				i++
+				continue
+			}
+			out = append(out, Effect{Kind: EffectReject, Invoke: p.waiting[i].invoke, Reason: ReasonNoCapacity})
+			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
+		}
+		out = c.settle(p, out)
+	}
+	return out
+}
+
+// settle makes as many environments be on their way as invokes wait, and
+// forgets a pool that has nothing.
+func (c *Core) settle(p *pool, out []Effect) []Effect {
+	for len(p.asking)+p.starting-p.stale < len(p.waiting) {
+		c.lastEnv++
+		e := &env{id: c.lastEnv, pool: p, state: envAsking, memoryMiB: p.waiting[0].memoryMiB}
+		c.envs[e.id] = e
+		p.asking = append(p.asking, e)
+		out = append(out, Effect{Kind: EffectAsk, Env: e.id, MemoryMiB: e.memoryMiB})
+	}
+	for n := len(p.asking); n > 0 && n+p.starting-p.stale > len(p.waiting); n = len(p.asking) {
+		e := p.asking[n-1]
+		p.asking = p.asking[:n-1]
+		delete(c.envs, e.id)
+		out = append(out, Effect{Kind: EffectCancel, Env: e.id})
+	}
+	if len(p.idle) == 0 && len(p.waiting) == 0 && len(p.asking) == 0 && p.starting == 0 && p.busy == 0 {
+		delete(c.pools, p.key)
+		if i := slices.Index(c.order, p); i >= 0 {
+			c.order = slices.Delete(c.order, i, i+1)
+		}
+	}
+	return out
+}
+
+func (c *Core) assign(e *env, id InvokeID, out []Effect) []Effect {
+	e.state, e.invoke = envBusy, id
+	e.pool.busy++
+	return append(out, Effect{Kind: EffectAssign, Invoke: id, Env: e.id})
+}
+
+func (c *Core) park(now time.Time, e *env) {
+	e.state, e.idleSince = envIdle, now
+	e.pool.idle = append(e.pool.idle, e)
+	c.idle++
+	c.idleMiB += e.memoryMiB
+}
+
+func (c *Core) unpark(p *pool, i int) *env {
+	e := p.idle[i]
+	p.idle = slices.Delete(p.idle, i, i+1)
+	c.idle--
+	c.idleMiB -= e.memoryMiB
+	return e
+}
+
+func (c *Core) destroy(e *env, out []Effect) []Effect {
+	e.state = envDestroying
+	return append(out, Effect{Kind: EffectDestroy, Env: e.id, MemoryMiB: e.memoryMiB})
+}
+
+// current reports whether a pool's generation is the one that stays warm.
+func (c *Core) current(k PoolKey) bool {
+	f, known := c.floor[k.Version]
+	return !known || !f.removed && f.generation == k.Generation
+}
+
+func (c *Core) must(id EnvID, s envState) *env {
+	e := c.envs[id]
+	if e == nil || e.state != s {
+		panic("assignment: an event for an environment that is not in that state")
+	}
+	return e
+}
+
+func (c *Core) oldestIdle() *pool {
+	var oldest *pool
+	for _, p := range c.order {
+		if len(p.idle) > 0 && (oldest == nil || p.idle[0].idleSince.Before(oldest.idle[0].idleSince)) {
+			oldest = p
+		}
+	}
+	return oldest
+}
+
+func (e *env) usable(now time.Time) bool {
+	return !e.stale && (e.until.IsZero() || now.Before(e.until))
+}
+
+func (p *pool) pop() InvokeID {
+	id := p.waiting[0].invoke
+	p.waiting = append(p.waiting[:0], p.waiting[1:]...)
+	return id
+}
+
+// expired finds an idle environment that has been kept long enough, -1 if none.
+func (p *pool) expired(now time.Time, window time.Duration) int {
+	for i, e := range p.idle {
+		if now.Sub(e.idleSince) >= window || !e.usable(now) {
+			return i
+		}
+	}
+	return -1
+}
+
+func removeEnv(envs []*env, e *env) []*env {
+	for i := range envs {
+		if envs[i] == e {
+			return append(envs[:i], envs[i+1:]...)
+		}
+	}
+	panic("assignment: an environment is missing in its own pool")
+}
