@@ -157,6 +157,13 @@ type Sandbox interface {
 	Destroy(ctx context.Context) error
 }
 
+// CPULimiter is a Sandbox whose CPU share can change while it runs. Lambda gives
+// INIT a whole core whatever the memory: start with Limits.CPUMilli of a core,
+// and lower it to the function's own share when INIT has ended.
+type CPULimiter interface {
+	LimitCPU(ctx context.Context, milli int) error
+}
+
 // Driver makes sandboxes of one kind of isolation.
 type Driver interface {
 	// Name is what users write in --isolation, e.g. "container".

@@ -1,0 +1,418 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
+)
+
+// idForm is what can safely name a directory.
+var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// box is one sandbox.
+type box struct {
+	driver  *Driver
+	id      sandbox.ID
+	slot    uint32
+	network sandbox.Network
+	group   *cgroup.Group
+	process *os.Process // process 1, as the host sees it
+	users   *os.File    // its user namespace
+	control *net.UnixConn
+	replies chan reply // closed when process 1 has ended
+
+	runtimeAPI, endpoint net.Listener
+
+	mu        sync.Mutex
+	started   bool
+	program   *program
+	destroyed chan struct{} // non-nil once Destroy began; closed when it ended
+	destroyEr error
+
+	stopping sync.Mutex // held while processes are stopped or continued by signals
+	stopped  bool
+}
+
+// reply is a message of process 1 with the descriptors that came with it.
+type reply struct {
+	pid1.Reply
+	fds []int
+}
+
+// Park implements sandbox.Driver.
+func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandbox, error) {
+	if !idForm.MatchString(string(spec.ID)) {
+		return nil, fmt.Errorf("container: %q cannot name a sandbox", spec.ID)
+	}
+	select {
+	case d.parks <- struct{}{}:
+		defer func() { <-d.parks }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, parkMax)
+	defer cancel()
+	b := &box{driver: d, id: spec.ID, network: spec.Network}
+	if err := d.register(b); err != nil {
+		return nil, err
+	}
+	if err := b.park(ctx, spec); err != nil {
+		// What was made so far goes, however little of ctx is left.
+		return nil, errors.Join(fmt.Errorf("container: park %s: %w", spec.ID, err), b.Destroy(context.WithoutCancel(ctx)))
+	}
+	return b, nil
+}
+
+func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
+	var err error
+	if b.group, err = b.driver.groups.Make(string(b.id)); err != nil {
+		return err
+	}
+	if err := b.group.Limit(cgroup.Limits{Processes: sandbox.ProcessesMax}); err != nil {
+		return err
+	}
+	if err := b.spawn(); err != nil {
+		return err
+	}
+	mounts := &trees{rootless: b.driver.rootless, users: b.users}
+	defer mounts.close()
+	message, err := b.parkMessage(spec, mounts)
+	if err != nil {
+		return err
+	}
+	if err := b.send(message.Encode(), mounts.fds); err != nil {
+		return err
+	}
+	r, err := b.await(ctx, pid1.ReplyParked)
+	if err != nil {
+		return err
+	}
+	return b.takeListeners(r.fds)
+}
+
+// spawn starts process 1 in its namespaces and its group.
+func (b *box) spawn() error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socketpair: %w", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "control")
+	defer theirs.Close()
+	ours := os.NewFile(uintptr(pair[0]), "control")
+	conn, err := net.FileConn(ours)
+	if err := errors.Join(err, ours.Close()); err != nil {
+		return err
+	}
+	b.control = conn.(*net.UnixConn)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	group, err := b.group.Directory()
+	if err != nil {
+		return err
+	}
+	if group != nil {
+		defer group.Close()
+	}
+	if b.process, err = b.driver.spawner.run(b.driver.init, b.attributes(null, theirs, group)); err != nil {
+		return fmt.Errorf("start process 1: %w", err)
+	}
+	b.replies = make(chan reply, 1)
+	go b.listen()
+	if err := b.group.Attach(b.process.Pid, group != nil); err != nil {
+		return err
+	}
+	if !b.driver.rootless {
+		b.users, err = os.Open("/proc/" + strconv.Itoa(b.process.Pid) + "/ns/user")
+	}
+	return err
+}
+
+func (b *box) parkMessage(spec sandbox.ParkSpec, mounts *trees) (pid1.Park, error) {
+	m := pid1.Park{
+		Hostname: hostname,
+		Dirs:     directories,
+		Files:    files(spec.Rootfs),
+		Masked:   masked,
+		Frozen:   frozen,
+		RootKiB:  rootKiB,
+		Listen:   []int32{port(sandbox.RuntimeAPIAddress), port(sandbox.EndpointAddress)},
+		Rootless: b.driver.rootless,
+		UID:      programUID,
+		GID:      programGID,
+	}
+	var err error
+	if spec.Rootfs.Base != "" {
+		m.BaseSet = true
+		if m.Base, err = mounts.bind(sandbox.Mount{Source: spec.Rootfs.Base, Target: "/base"}, false); err != nil {
+			return m, err
+		}
+	}
+	for _, device := range devices {
+		bound, err := mounts.bind(sandbox.Mount{Source: device, Target: device}, true)
+		if err != nil {
+			return m, err
+		}
+		m.Mounts = append(m.Mounts, bound)
+	}
+	for _, mount := range spec.Rootfs.Mounts {
+		bound, err := mounts.bind(mount, false)
+		if err != nil {
+			return m, err
+		}
+		m.Mounts = append(m.Mounts, bound)
+	}
+	return m, nil
+}
+
+func port(address string) int32 {
+	_, text, _ := strings.Cut(address, ":")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic("container: the contract's address " + address + " has no port")
+	}
+	return int32(n)
+}
+
+// takeListeners turns the descriptors made in the sandbox into listeners.
+func (b *box) takeListeners(fds []int) error {
+	listeners := make([]net.Listener, 0, len(fds))
+	var errs []error
+	for _, fd := range fds {
+		f := os.NewFile(uintptr(fd), "listener")
+		l, err := net.FileListener(f)
+		errs = append(errs, err, f.Close())
+		listeners = append(listeners, l)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if len(listeners) != 2 {
+		return fmt.Errorf("process 1 sent %d listeners", len(listeners))
+	}
+	b.runtimeAPI, b.endpoint = listeners[0], listeners[1]
+	return nil
+}
+
+// send passes a message and descriptors to process 1.
+func (b *box) send(message []byte, fds []int) error {
+	if len(message) > pid1.MessageMax {
+		return fmt.Errorf("arguments, environment and mounts take %d bytes, more than %d", len(message), pid1.MessageMax)
+	}
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	if _, _, err := b.control.WriteMsgUnix(message, oob, nil); err != nil {
+		return fmt.Errorf("process 1: %w", err)
+	}
+	return nil
+}
+
+// await takes the next reply, which must be of this kind.
+func (b *box) await(ctx context.Context, kind byte) (reply, error) {
+	select {
+	case r, ok := <-b.replies:
+		switch {
+		case !ok:
+			return r, errors.New("process 1 ended unexpectedly")
+		case r.Kind == pid1.ReplyFailed && r.Code != 0:
+			return r, &failure{r.Text, syscall.Errno(r.Code)}
+		case r.Kind == pid1.ReplyFailed:
+			return r, fmt.Errorf("process 1: %s", r.Text)
+		case r.Kind != kind:
+			return r, fmt.Errorf("process 1 answered %q in place of %q", r.Kind, kind)
+		}
+		return r, nil
+	case <-ctx.Done():
+		return reply{}, fmt.Errorf("process 1 does not answer: %w", ctx.Err())
+	}
+}
+
+// failure is a step of process 1 that the kernel refused.
+type failure struct {
+	text  string
+	errno syscall.Errno
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.errno }
+
+// listen passes on the replies until process 1 has ended, and then reaps it.
+func (b *box) listen() {
+	buffer := make([]byte, 4096)
+	oob := make([]byte, unix.CmsgSpace(8*4))
+	for {
+		n, oobn, _, _, err := b.control.ReadMsgUnix(buffer, oob)
+		if err != nil || n == 0 {
+			break
+		}
+		r, err := decodeReply(buffer[:n], oob[:oobn])
+		if err != nil {
+			b.driver.log.Error("process 1 sent nonsense", "sandbox", b.id, "error", err)
+			break
+		}
+		if r.Kind == pid1.ReplyExited {
+			b.ended(sandbox.Exit{Code: int(r.Code), Signal: syscall.Signal(r.Signal)})
+			continue
+		}
+		b.replies <- r
+	}
+	// A process 1 that closed its socket is dead, or must be.
+	if err := b.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		b.driver.log.Error("process 1 cannot be killed", "sandbox", b.id, "error", err)
+	}
+	if _, err := b.process.Wait(); err != nil {
+		b.driver.log.Error("process 1 cannot be waited for", "sandbox", b.id, "error", err)
+	}
+	b.ended(sandbox.Exit{Signal: syscall.SIGKILL})
+	close(b.replies)
+}
+
+func decodeReply(p, oob []byte) (reply, error) {
+	var r reply
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return r, err
+	}
+	for i := range messages {
+		fds, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			return r, err
+		}
+		r.fds = append(r.fds, fds...)
+	}
+	r.Reply, err = pid1.DecodeReply(p)
+	return r, err
+}
+
+// ended records how the program ended; only the first report counts.
+func (b *box) ended(exit sandbox.Exit) {
+	b.mu.Lock()
+	p := b.program
+	b.mu.Unlock()
+	if p == nil {
+		return
+	}
+	exit.Ended = time.Now()
+	if exit.Signal == syscall.SIGKILL {
+		usage, err := b.group.Usage()
+		if err != nil {
+			b.driver.log.Warn("cannot tell whether memory ran out", "sandbox", b.id, "error", err)
+		}
+		exit.OOM = usage.OOMKills > 0
+	}
+	p.end(exit)
+}
+
+// ID implements sandbox.Sandbox.
+func (b *box) ID() sandbox.ID { return b.id }
+
+// RuntimeAPI implements sandbox.Sandbox.
+func (b *box) RuntimeAPI() net.Listener { return b.runtimeAPI }
+
+// Endpoint implements sandbox.Sandbox.
+func (b *box) Endpoint() net.Listener { return b.endpoint }
+
+// Destroy implements sandbox.Sandbox. Whoever calls second waits for the first.
+func (b *box) Destroy(ctx context.Context) error {
+	b.mu.Lock()
+	if done := b.destroyed; done != nil {
+		b.mu.Unlock()
+		select {
+		case <-done:
+			return b.destroyEr
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	done := make(chan struct{})
+	b.destroyed = done
+	b.mu.Unlock()
+	b.destroyEr = b.destroy()
+	close(done)
+	return b.destroyEr
+}
+
+// destroy takes the sandbox apart. It takes no context: a sandbox half
+// destroyed is what nobody wants.
+func (b *box) destroy() error {
+	ctx, cancel := context.WithTimeout(context.Background(), killMax)
+	defer cancel()
+	var errs []error
+	for _, c := range []io.Closer{b.runtimeAPI, b.endpoint} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	if b.process != nil {
+		if err := b.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			errs = append(errs, err)
+		}
+	}
+	if b.group != nil {
+		errs = append(errs, b.group.Kill(ctx)) // a frozen one dies only here
+	}
+	if b.process != nil && b.replies != nil {
+		errs = append(errs, b.drain(ctx))
+	}
+	if b.control != nil {
+		errs = append(errs, b.control.Close())
+	}
+	if b.users != nil {
+		errs = append(errs, b.users.Close())
+	}
+	if b.group != nil {
+		errs = append(errs, b.group.Remove())
+	}
+	b.driver.forget(b)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("container: destroy %s: %w", b.id, err)
+	}
+	return nil
+}
+
+// drain waits for process 1 to be gone; descriptors in replies that nobody
+// awaits any more are closed.
+func (b *box) drain(ctx context.Context) error {
+	for {
+		select {
+		case r, ok := <-b.replies:
+			if !ok {
+				return nil
+			}
+			for _, fd := range r.fds {
+				unix.Close(fd)
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("process 1 does not end: %w", ctx.Err())
+		}
+	}
+}
+
+// alive returns ErrDestroyed once Destroy began.
+func (b *box) alive() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.destroyed != nil {
+		return fmt.Errorf("container: %s: %w", b.id, sandbox.ErrDestroyed)
+	}
+	return nil
+}

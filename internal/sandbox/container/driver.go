@@ -1,0 +1,251 @@
+// Package container is the sandbox driver made of kernel namespaces, control
+// groups, a seccomp allow-list and a read-only root, for trusted workloads of
+// one owner. It must never import the rooms that decide what runs (worker and
+// above), nor a network or artifact room: paths and limits come in, listeners
+// and exits go out.
+//
+// A sandbox is parked ahead of need: process 1 (package pid1) has made the
+// namespaces, the root and the listeners, and waits on a socket. Start sends it
+// mounts and a program, which is what is left on an invoke's way.
+package container
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/container/seccomp"
+)
+
+const (
+	parkMax  = 20 * time.Second // process 1 answers in milliseconds, or never
+	startMax = 20 * time.Second
+	killMax  = 20 * time.Second // for the kernel to take a sandbox apart
+	// parksPerCPU bounds how many sandboxes are made at once: each is mostly
+	// kernel work, and more at a time only makes all of them slower.
+	parksPerCPU = 8
+)
+
+// Options of a driver.
+type Options struct {
+	// StateDir is the driver's own directory on the host, and names the node:
+	// two drivers with the same one exclude each other.
+	StateDir string
+	// CgroupParent names the node's control groups; "" derives it from StateDir.
+	CgroupParent string
+	// Init is the path of lambdad-init; "" lets FindInit look.
+	Init string
+	Log  *slog.Logger
+}
+
+// Driver makes container sandboxes.
+type Driver struct {
+	log        *slog.Logger
+	dir        string
+	lock       *os.File
+	init       *os.File // lambdad-init, executed through its descriptor
+	rootless   bool
+	groups     *cgroup.Parent
+	dynmods    *os.File // nil if the host has none
+	filter     []byte
+	spawner    *spawner
+	parks      chan struct{} // a token for each sandbox being made
+	firstSlot  uint32
+	unenforced []string
+
+	mu     sync.Mutex
+	boxes  map[sandbox.ID]*box
+	slots  map[uint32]bool
+	next   uint32
+	closed bool
+}
+
+// New opens the driver. It makes no sandbox and removes nothing; call Reap before the first Park.
+func New(options Options) (*Driver, error) {
+	if options.StateDir == "" {
+		return nil, errors.New("container: no state directory")
+	}
+	dir, err := filepath.Abs(options.StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("container: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("container: %w", err)
+	}
+	d := &Driver{
+		log:      options.Log,
+		dir:      dir,
+		rootless: os.Geteuid() != 0,
+		filter:   seccomp.Filter(),
+		parks:    make(chan struct{}, parksPerCPU*runtime.NumCPU()),
+		boxes:    map[sandbox.ID]*box{},
+		slots:    map[uint32]bool{},
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.lock, err = lockDir(dir); err != nil {
+		return nil, err
+	}
+	if err := d.open(options); err != nil {
+		return nil, errors.Join(err, d.lock.Close())
+	}
+	return d, nil
+}
+
+func (d *Driver) open(options Options) error {
+	name := sha256.Sum256([]byte(d.dir))
+	d.firstSlot = binary.BigEndian.Uint32(name[:]) % slotsMax
+	parent := options.CgroupParent
+	if parent == "" {
+		parent = "lambdad-" + hex.EncodeToString(name[:6])
+	}
+	path, err := options.Init, error(nil)
+	if path == "" {
+		if path, err = FindInit(d.dir); err != nil {
+			return err
+		}
+	}
+	// A sandbox's root may not be able to walk to the file: hold it open.
+	if d.init, err = os.Open(path); err != nil {
+		return fmt.Errorf("container: %w", err)
+	}
+	host, err := cgroup.Detect()
+	if err != nil {
+		return fmt.Errorf("container: %w", err)
+	}
+	if d.groups, err = cgroup.OpenParent(host, parent); err != nil {
+		return fmt.Errorf("container: %w", err)
+	}
+	d.unenforced = append(d.groups.Unenforced(), tmpInMemory)
+	if !d.rootless {
+		if d.dynmods, err = cgroup.FavorDynMods(parent); err != nil {
+			d.log.Info("control groups change slowly here", "error", err)
+		}
+	}
+	d.spawner = newSpawner()
+	return nil
+}
+
+// lockDir makes sure that no other process uses the directory: it would reap
+// sandboxes that are alive.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("container: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("container: %s is in use by another lambdad: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+// Name implements sandbox.Driver.
+func (d *Driver) Name() string { return "container" }
+
+// Unenforced names the limits that this host gives no means to enforce.
+func (d *Driver) Unenforced() []string { return d.unenforced }
+
+// Reap implements sandbox.Driver. Processes of an earlier lambdad die with it,
+// and their namespaces and mounts with them; a frozen one, and the control
+// groups, stay until they are found here by the node's own group name.
+func (d *Driver) Reap(ctx context.Context) (int, error) {
+	orphans, err := d.groups.Orphans()
+	if err != nil {
+		return 0, fmt.Errorf("container: reap: %w", err)
+	}
+	reaped := 0
+	var errs []error
+	for id, group := range orphans {
+		d.mu.Lock()
+		alive := d.boxes[sandbox.ID(id)] != nil
+		d.mu.Unlock()
+		if alive {
+			continue
+		}
+		if err := group.Kill(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("container: reap %s: %w", id, err))
+			continue
+		}
+		if err := group.Remove(); err != nil {
+			errs = append(errs, fmt.Errorf("container: reap %s: %w", id, err))
+			continue
+		}
+		reaped++
+	}
+	return reaped, errors.Join(errs...)
+}
+
+// Close implements sandbox.Driver.
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	d.closed = true
+	boxes := make([]*box, 0, len(d.boxes))
+	for _, b := range d.boxes {
+		boxes = append(boxes, b)
+	}
+	d.mu.Unlock()
+	// Whoever holds a token is still making a sandbox, and will see that the
+	// driver is closed.
+	for range cap(d.parks) {
+		d.parks <- struct{}{}
+	}
+	errs := make([]error, len(boxes))
+	var wait sync.WaitGroup
+	for i, b := range boxes {
+		wait.Go(func() { errs[i] = b.Destroy(context.Background()) })
+	}
+	wait.Wait()
+	d.spawner.close()
+	errs = append(errs, d.groups.Remove())
+	if d.dynmods != nil {
+		errs = append(errs, d.dynmods.Close())
+	}
+	errs = append(errs, d.init.Close(), d.lock.Close())
+	return errors.Join(errs...)
+}
+
+// register takes the id and a free range of user ids.
+func (d *Driver) register(b *box) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.closed:
+		return fmt.Errorf("container: driver closed: %w", sandbox.ErrDestroyed)
+	case d.boxes[b.id] != nil:
+		return fmt.Errorf("container: sandbox %q exists", b.id)
+	case len(d.slots) >= slotsMax:
+		return fmt.Errorf("container: more than %d sandboxes", slotsMax)
+	}
+	for d.slots[d.next%slotsMax] {
+		d.next++
+	}
+	b.slot = d.next % slotsMax
+	d.next++
+	d.slots[b.slot] = true
+	d.boxes[b.id] = b
+	return nil
+}
+
+func (d *Driver) forget(b *box) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.boxes, b.id)
+	delete(d.slots, b.slot)
+}

@@ -1,0 +1,105 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
+)
+
+// Freeze implements sandbox.Sandbox.
+func (b *box) Freeze(ctx context.Context) error {
+	if err := b.alive(); err != nil {
+		return err
+	}
+	err := b.group.Freeze(ctx)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = b.signalAll(ctx, syscall.SIGSTOP)
+	}
+	return b.told("freeze", err)
+}
+
+// Thaw implements sandbox.Sandbox.
+func (b *box) Thaw(ctx context.Context) error {
+	if err := b.alive(); err != nil {
+		return err
+	}
+	err := b.group.Thaw()
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = b.signalAll(ctx, syscall.SIGCONT)
+	}
+	return b.told("thaw", err)
+}
+
+// signalAll stands in for the freezer where no group is ours: process 1 stops
+// or continues everything but itself. Unlike the freezer it is visible inside.
+func (b *box) signalAll(ctx context.Context, signal syscall.Signal) error {
+	b.stopping.Lock()
+	defer b.stopping.Unlock()
+	b.mu.Lock()
+	started := b.started
+	b.mu.Unlock()
+	if !started || b.stopped == (signal == syscall.SIGSTOP) {
+		return nil
+	}
+	if err := b.send(pid1.Order{Signal: int32(signal)}.Encode(), nil); err != nil {
+		return err
+	}
+	r, err := b.await(ctx, pid1.ReplyObeyed)
+	if err != nil {
+		return err
+	}
+	if r.Text != "" {
+		return errors.New(r.Text)
+	}
+	b.stopped = signal == syscall.SIGSTOP
+	return nil
+}
+
+// LimitCPU implements sandbox.CPULimiter.
+func (b *box) LimitCPU(_ context.Context, milli int) error {
+	if err := b.alive(); err != nil {
+		return err
+	}
+	return b.told("limit cpu", b.group.Limit(cgroup.Limits{CPUMilli: milli}))
+}
+
+// Usage implements sandbox.Sandbox.
+func (b *box) Usage(context.Context) (sandbox.Usage, error) {
+	if err := b.alive(); err != nil {
+		return sandbox.Usage{}, err
+	}
+	u, err := b.group.Usage()
+	if err != nil {
+		return sandbox.Usage{}, b.told("usage", err)
+	}
+	return sandbox.Usage{
+		MemoryBytes:     u.MemoryBytes,
+		MemoryPeakBytes: u.MemoryPeakBytes,
+		CPU:             u.CPU,
+		OOMKills:        u.OOMKills,
+		Unenforced:      slices.Clone(b.driver.unenforced),
+	}, nil
+}
+
+// told names the sandbox in an error. One that happened because Destroy came
+// in between is ErrDestroyed.
+func (b *box) told(step string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if gone := b.alive(); gone != nil {
+		return gone
+	}
+	return fmt.Errorf("container: %s %s: %w", step, b.id, err)
+}
+
+var _ interface {
+	sandbox.Sandbox
+	sandbox.CPULimiter
+} = (*box)(nil)

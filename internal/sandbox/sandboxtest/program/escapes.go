@@ -1,0 +1,3 @@
+package main
+
+func escapeDeeds() map[string]deed { return nil }

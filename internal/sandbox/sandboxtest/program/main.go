@@ -1,0 +1,43 @@
+// Command program runs inside sandboxes under test: each argument list names one
+// thing to do there, and what happened goes to stdout. It knows nothing of
+// drivers and must never import one, for it runs where none can be.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+// A deed does one thing and returns what it saw. An error is printed as
+// "error: ..." and makes the exit status 1.
+type deed func(args []string) (string, error)
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Println("error: nothing to do")
+		os.Exit(2)
+	}
+	do, ok := deeds()[os.Args[1]]
+	if !ok {
+		fmt.Println("error: unknown deed", os.Args[1])
+		os.Exit(2)
+	}
+	saw, err := do(os.Args[2:])
+	if saw != "" {
+		fmt.Println(saw)
+	}
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+}
+
+func deeds() map[string]deed {
+	all := map[string]deed{}
+	for _, group := range []map[string]deed{lifeDeeds(), fileDeeds(), bombDeeds(), networkDeeds(), escapeDeeds()} {
+		for name, d := range group {
+			all[name] = d
+		}
+	}
+	return all
+}
