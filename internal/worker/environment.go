@@ -18,6 +18,10 @@ import (
 // credentialsMargin is how much longer than an invoke's timeout its credentials live.
 const credentialsMargin = time.Minute
 
+// execWrapperVariable names a program that starts the runtime in its place. Source: Lambda
+// developer guide, "Modifying the runtime environment", wrapper scripts.
+const execWrapperVariable = "AWS_LAMBDA_EXEC_WRAPPER"
+
 // Environment is one execution environment: a sandbox, a runtime in it, and
 // (unless InitFailed) a finished INIT. It runs one invoke at a time.
 type Environment struct {
@@ -94,7 +98,9 @@ func (e *Environment) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var err error
-	if e.runtime, err = w.opts.Runtimes.Runtime(ctx, e.fn.Runtime, e.fn.Architecture); err != nil {
+	if e.runtime, err = w.opts.Runtimes.Runtime(ctx, RuntimeWant{
+		Identifier: e.fn.Runtime, Architecture: e.fn.Architecture, MemoryMiB: e.fn.MemoryMiB, ExecWrapper: e.fn.Environment[execWrapperVariable],
+	}); err != nil {
 		return fmt.Errorf("runtime %s: %w", e.fn.Runtime, err)
 	}
 	digest := artifact.Digest(e.fn.Artifact)

@@ -61,7 +61,19 @@ type Code interface {
 
 // Runtimes gives what a runtime identifier needs to run on this host.
 type Runtimes interface {
-	Runtime(ctx context.Context, identifier, architecture string) (Runtime, error)
+	Runtime(ctx context.Context, want RuntimeWant) (Runtime, error)
+}
+
+// RuntimeWant says which runtime, and what of a function its command line depends on.
+type RuntimeWant struct {
+	Identifier   string // AWS's, e.g. "python3.13"
+	Architecture string
+	// MemoryMiB is the function's memory: some interpreters must be told how much
+	// their heap may take. 0 leaves it to them.
+	MemoryMiB int
+	// ExecWrapper is the function's AWS_LAMBDA_EXEC_WRAPPER: a program that is started in
+	// the runtime's place, with its command line.
+	ExecWrapper string
 }
 
 // Runtime is one language's interpreter and its client, ready to start.
@@ -194,7 +206,7 @@ type StartSpec struct {
 
 // Prepare parks a sandbox for a runtime ahead of its first function.
 func (w *Worker) Prepare(ctx context.Context, identifier, architecture string) error {
-	rt, err := w.opts.Runtimes.Runtime(ctx, identifier, architecture)
+	rt, err := w.opts.Runtimes.Runtime(ctx, RuntimeWant{Identifier: identifier, Architecture: architecture})
 	if err != nil {
 		return fmt.Errorf("prepare %s: %w", identifier, err)
 	}

@@ -46,9 +46,9 @@ func (c *Code) Held() int {
 type Runtimes struct{ Err error }
 
 // Runtime implements worker.Runtimes.
-func (r Runtimes) Runtime(_ context.Context, identifier, _ string) (worker.Runtime, error) {
+func (r Runtimes) Runtime(_ context.Context, want worker.RuntimeWant) (worker.Runtime, error) {
 	return worker.Runtime{
-		Key:        identifier,
+		Key:        want.Identifier,
 		Argv:       []string{"/bootstrap"},
 		Mounts:     []sandbox.Mount{{Source: "/client", Target: "/var/runtime"}},
 		Version:    "python:3.13.v1",
