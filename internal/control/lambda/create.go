@@ -34,11 +34,16 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	if err := c.checkCreate(ctx, in, &set); err != nil {
 		return nil, err
 	}
+	f := withDefaults(n.ID)
+	if err := set.apply(f); err != nil {
+		return nil, err
+	}
 	if _, err := c.table.Get(ctx, n.ID, record.Latest); err == nil {
 		return nil, alreadyExists(n.ID)
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return nil, fault(err)
 	}
+	// Only now: a refused request stores nothing.
 	zip, err := c.take(ctx, codeSource{
 		operation: "CreateFunction", zip: in.Code.ZipFile, s3: in.Code.S3Bucket != nil || in.Code.S3Key != nil || in.Code.S3ObjectVersion != nil,
 		imageURI: value(in.Code.ImageUri), kmsKey: value(in.Code.SourceKMSKeyArn),
@@ -47,17 +52,15 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 		return nil, err
 	}
 	if err := c.checkCodeQuota(n.ID, zip.Bytes); err != nil {
-		return nil, err
-	}
-
-	f := withDefaults(n.ID)
-	if err := set.apply(f); err != nil {
+		c.maybeGarbage()
 		return nil, err
 	}
 	setArchitecture(f, in.Architectures)
 	setCode(f, zip)
 	f.Tags = maps.Clone(in.Tags)
-	c.resolveRuntime(ctx, f)
+	if err := c.resolveRuntime(ctx, f); err != nil {
+		c.log.Debug("a function is created that has no runtime here", "function", n.ARN(), "error", err)
+	}
 	f.State, f.StateReason, f.StateReasonCode = record.StatePending, creatingReason, creatingCode
 	f.LastModified = c.now()
 	// Not 1: an environment of an earlier function of the same name must never match.
@@ -124,6 +127,9 @@ func (c *Control) commitNew(ctx context.Context, f *record.Function, publish boo
 		return nil, err
 	}
 	_, err = c.table.Commit(ctx, append(writes, write)...)
+	if err != nil {
+		c.maybeGarbage()
+	}
 	if errors.Is(err, store.ErrConflict) {
 		return nil, alreadyExists(f.ID)
 	}
