@@ -143,7 +143,13 @@ func (e *Environment) renewCredentials(ctx context.Context) error {
 func (e *Environment) init(ctx context.Context, phase string, limit time.Duration) (initOutcome, error) {
 	e.log.initStart(e.runtime, phase)
 	began := time.Now()
-	p, err := e.launch(ctx)
+	argv, ok := e.command()
+	if !ok {
+		o := noBootstrap()
+		e.log.initDone(o.took, phase, o.status, o.errorType)
+		return o, nil
+	}
+	p, err := e.launch(ctx, argv)
 	if err != nil {
 		return initOutcome{}, err
 	}

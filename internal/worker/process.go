@@ -51,7 +51,7 @@ type process struct {
 }
 
 // launch claims a parked sandbox and starts the runtime in it.
-func (e *Environment) launch(ctx context.Context) (*process, error) {
+func (e *Environment) launch(ctx context.Context, argv []string) (*process, error) {
 	w := e.worker
 	box, err := w.lots.claim(ctx, e.runtime)
 	if err != nil {
@@ -62,7 +62,7 @@ func (e *Environment) launch(ctx context.Context) (*process, error) {
 		Label:   e.fn.ID.QualifiedARN(e.fn.Version),
 		CodeDir: e.codeDir,
 		Mounts:  e.runtime.Mounts,
-		Argv:    e.runtime.Argv,
+		Argv:    argv,
 		Env:     variablesOf(e.fn, e.runtime, e.log.id, e.credentials),
 		Dir:     e.runtime.Dir,
 		Limits:  limitsOf(e.fn, w.opts.Strict),

@@ -83,7 +83,7 @@ type Runtime struct {
 	Rootfs sandbox.Rootfs
 	// Mounts come at Start, e.g. the runtime client at /var/runtime.
 	Mounts []sandbox.Mount
-	Argv   []string
+	Argv   []string // empty: the code brings its own bootstrap
 	Env    []string // NAME=value, added to what AWS documents
 	Dir    string   // "" is /var/task
 	// Version and VersionARN are what INIT_START prints, e.g. "python:3.13.v1".
