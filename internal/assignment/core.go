@@ -472,7 +472,8 @@ func (c *Core) settle(p *pool, out []Effect) []Effect {
 		delete(c.envs, e.id)
 		out = append(out, Effect{Kind: EffectCancel, Env: e.id})
 	}
-	if len(p.idle) == 0 && len(p.waiting) == 0 && len(p.asking) == 0 && p.starting == 0 && p.busy == 0 {
+	empty := len(p.idle) == 0 && len(p.waiting) == 0 && len(p.asking) == 0 && p.starting == 0 && p.busy == 0
+	if empty && c.pools[p.key] == p { // a pool made anew since is another one's
 		delete(c.pools, p.key)
 		if i := slices.Index(c.order, p); i >= 0 {
 			c.order = slices.Delete(c.order, i, i+1)
