@@ -79,6 +79,7 @@ func (b *Bells) of(queue string) *bell {
 	l := b.queues[queue]
 	if l == nil {
 		l = &bell{tokens: make(chan struct{}, 1)}
+		l.ring() // there may be messages from before this process
 		b.queues[queue] = l
 	}
 	return l

@@ -50,7 +50,7 @@ type Watch struct {
 
 // Join makes a watch that gets every change published after the call; the
 // caller must hold whatever lock orders its Publish calls, so that it knows
-// which revision that is, and must then call Run. ok is false after Close.
+// which revision that is, and must then call Run or Abandon. ok is false after Close.
 func (h *Hub) Join(prefix string) (w *Watch, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -92,6 +92,12 @@ func (h *Hub) Close() {
 
 // Changes is the channel that Run sends to and closes.
 func (w *Watch) Changes() <-chan store.Change { return w.out }
+
+// Abandon ends a watch whose Run will not be called.
+func (w *Watch) Abandon() {
+	w.leave()
+	w.hub.running.Done()
+}
 
 // Run sends what replay yields (older than the Join, any prefix) and then what
 // is published, until ctx ends, the consumer falls too far behind, replay
