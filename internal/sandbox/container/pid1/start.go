@@ -133,6 +133,9 @@ func (b *box) surrender(start Start) error {
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return wrap("clear ambient capabilities", err)
 	}
+	if err := clearInheritable(); err != nil {
+		return wrap("clear inheritable capabilities", err)
+	}
 	for capability := uintptr(0); ; capability++ {
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0)
 		if err == unix.EINVAL {
@@ -164,6 +167,18 @@ func loadFilter(filter []byte) error {
 		return errno
 	}
 	return nil
+}
+
+// clearInheritable empties this thread's inheritable set; the others end
+// with the change of ids, or with the exec.
+func clearInheritable() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return err
+	}
+	sets[0].Inheritable, sets[1].Inheritable = 0, 0
+	return unix.Capset(&header, &sets[0])
 }
 
 // dropCapabilities empties all sets of every thread of process 1.

@@ -15,10 +15,12 @@ import (
 
 func lifeDeeds() map[string]deed {
 	return map[string]deed{
-		"exit":     exit,
-		"signal":   raise,
-		"sleep":    sleep,
-		"env":      func([]string) (string, error) { return strings.Join(slices.Sorted(slices.Values(os.Environ())), "\n"), nil },
+		"exit":   exit,
+		"signal": raise,
+		"sleep":  sleep,
+		"env": func([]string) (string, error) {
+			return strings.Join(slices.Sorted(slices.Values(os.Environ())), "\n"), nil
+		},
 		"order":    order,
 		"trap":     trap,
 		"id":       id,

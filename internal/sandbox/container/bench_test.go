@@ -1,0 +1,223 @@
+package container_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lambdad/lambdad/internal/sandbox/container"
+	"github.com/lambdad/lambdad/internal/sandbox/sandboxtest"
+)
+
+// stamp runs in the sandbox: its first statement tells the time of the host's
+// monotonic clock. What the Go runtime takes before it is in every figure.
+const stamp = "stamp"
+
+func benchDriver(b *testing.B) *sandboxtest.Harness {
+	b.Helper()
+	if os.Geteuid() != 0 {
+		b.Skip("needs root")
+	}
+	d, err := container.New(container.Options{StateDir: b.TempDir(), Init: sandboxtest.Build(b, sandboxtest.InitPackage)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return sandboxtest.NewHarness(b, d)
+}
+
+func monotonic() int64 {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		panic(err) // the clock exists
+	}
+	return now.Nano()
+}
+
+// BenchmarkPark makes a sandbox without a program.
+func BenchmarkPark(b *testing.B) {
+	h := benchDriver(b)
+	for b.Loop() {
+		s, err := h.Driver.Park(context.Background(), h.ParkSpec())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := s.Destroy(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+// BenchmarkStart is what is left on an invoke's way: a parked sandbox is given
+// its code and its program. first-instruction-us ends inside the program.
+func BenchmarkStart(b *testing.B) { benchStart(b, false) }
+
+// BenchmarkParkStart has nothing parked.
+func BenchmarkParkStart(b *testing.B) { benchStart(b, true) }
+
+func benchStart(b *testing.B, parkToo bool) {
+	h := benchDriver(b)
+	code := b.TempDir()
+	var inside int64
+	for b.Loop() {
+		b.StopTimer()
+		var began int64
+		if parkToo {
+			b.StartTimer()
+			began = monotonic()
+		}
+		s, err := h.Driver.Park(context.Background(), h.ParkSpec())
+		if err != nil {
+			b.Fatal(err)
+		}
+		spec := h.StartSpec(stamp)
+		spec.CodeDir = code
+		if !parkToo {
+			b.StartTimer()
+			began = monotonic()
+		}
+		p, err := s.Start(context.Background(), spec)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		out, err := io.ReadAll(p.Output())
+		if err != nil {
+			b.Fatal(err)
+		}
+		at, err := strconv.ParseInt(string(bytes.TrimSpace(out)), 10, 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		inside += at - began
+		if err := s.Destroy(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(inside)/float64(b.N)/1000, "first-instruction-us")
+}
+
+// BenchmarkRate16 is whole lives, sixteen at a time.
+func BenchmarkRate16(b *testing.B) {
+	h := benchDriver(b)
+	began := time.Now()
+	var wait sync.WaitGroup
+	tokens := make(chan struct{}, b.N)
+	for range b.N {
+		tokens <- struct{}{}
+	}
+	close(tokens)
+	for range 16 {
+		wait.Go(func() {
+			for range tokens {
+				s, err := h.Driver.Park(context.Background(), h.ParkSpec())
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				p, err := s.Start(context.Background(), h.StartSpec("exit", "0"))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				<-p.Done()
+				if err := s.Destroy(context.Background()); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "sandboxes/s")
+}
+
+// BenchmarkPeers runs the same program with the OCI runtimes of the host.
+func BenchmarkPeers(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("needs root")
+	}
+	program := sandboxtest.Build(b, sandboxtest.ProgramPackage)
+	for _, name := range []string{"crun", "runc"} {
+		b.Run(name, func(b *testing.B) {
+			path, err := exec.LookPath(name)
+			if err != nil {
+				b.Skip(name + " is not installed")
+			}
+			bundle := ociBundle(b, program)
+			var inside int64
+			for n := 0; b.Loop(); n++ {
+				began := monotonic()
+				// crun 1.8 refuses hybrid hosts: hide the unified hierarchy in a
+				// mount namespace of its own.
+				script := fmt.Sprintf("umount /sys/fs/cgroup/unified 2>/dev/null; exec %s --root %s run --bundle %s lambdad-bench-%d-%d",
+					path, filepath.Join(bundle, "state"), bundle, os.Getpid(), n)
+				out, err := exec.Command("unshare", "-m", "sh", "-c", script).CombinedOutput()
+				if err != nil {
+					b.Skipf("%s does not run here: %v: %s", name, err, out)
+				}
+				at, err := strconv.ParseInt(string(bytes.TrimSpace(out)), 10, 64)
+				if err != nil {
+					b.Fatal(err)
+				}
+				inside += at - began
+			}
+			b.ReportMetric(float64(inside)/float64(b.N)/1000, "first-instruction-us")
+		})
+	}
+}
+
+func ociBundle(b *testing.B, program string) string {
+	b.Helper()
+	dir := b.TempDir()
+	for _, d := range []string{"rootfs/usr/local/bin", "rootfs/proc", "rootfs/tmp", "rootfs/dev", "state"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			b.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(program)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "rootfs/usr/local/bin/program"), content, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	type m = map[string]any
+	config := m{
+		"ociVersion": "1.0.2",
+		"process": m{"terminal": false, "user": m{"uid": 65534, "gid": 65534}, "args": []string{"/usr/local/bin/program", stamp},
+			"env": []string{"GOTRACEBACK=none"}, "cwd": "/", "noNewPrivileges": true},
+		"root":     m{"path": "rootfs", "readonly": true},
+		"hostname": "sandbox",
+		"mounts": []m{{"destination": "/proc", "type": "proc", "source": "proc"},
+			{"destination": "/tmp", "type": "tmpfs", "source": "tmp", "options": []string{"size=16m", "mode=1777"}}},
+		"linux": m{"namespaces": []m{{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}},
+			"cgroupsPath": fmt.Sprintf("/lambdad-bench-%d", os.Getpid()),
+			"resources":   m{"memory": m{"limit": 128 << 20}, "pids": m{"limit": 1024}}},
+	}
+	content, err = json.Marshal(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), content, 0o644); err != nil {
+		b.Fatal(err)
+	}
+	return dir
+}
