@@ -6,7 +6,6 @@ package lambda
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/artifact"
+	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/store"
 )
@@ -36,15 +36,11 @@ type Artifacts interface {
 	Sweep(keep func(artifact.Digest) bool) (removed int, err error)
 }
 
-// ErrWrongArchitecture is the kind of a Runtimes error that another
-// architecture would not have.
-var ErrWrongArchitecture = errors.New("control/lambda: the host cannot run this architecture")
-
-// Runtimes knows what this installation can run.
+// Runtimes knows what this installation can run. *runtimes.Catalog is one.
 type Runtimes interface {
-	// Resolve returns the id of the runtime build that functions of this identifier run on,
-	// or an error whose text tells the user what to do.
-	Resolve(ctx context.Context, identifier, architecture string) (versionID string, err error)
+	// Resolve finds what functions of an identifier run on here. The text of its error
+	// tells the user what to do; runtimes.ErrWrongArchitecture is told apart.
+	Resolve(ctx context.Context, identifier, architecture string) (runtimes.Runtime, error)
 }
 
 // Roles knows execution roles.

@@ -13,6 +13,7 @@ import (
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/artifact"
+	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/store"
@@ -34,16 +35,16 @@ type runtimesFake struct {
 	missing map[string]error
 }
 
-func (r *runtimesFake) Resolve(_ context.Context, identifier, architecture string) (string, error) {
+func (r *runtimesFake) Resolve(_ context.Context, identifier, architecture string) (runtimes.Runtime, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if architecture != "x86_64" {
-		return "", fmt.Errorf("%w: this host is x86_64", ErrWrongArchitecture)
+		return runtimes.Runtime{}, fmt.Errorf("%w: this host is x86_64", runtimes.ErrWrongArchitecture)
 	}
 	if err := r.missing[identifier]; err != nil {
-		return "", err
+		return runtimes.Runtime{}, err
 	}
-	return "build-of-" + identifier, nil
+	return runtimes.Runtime{Identifier: identifier, Architecture: architecture}, nil
 }
 
 func (r *runtimesFake) set(identifier string, err error) {
@@ -208,7 +209,7 @@ func TestLifeOfAFunction(t *testing.T) {
 	if *active.State != "Active" || *active.LastUpdateStatus != "Successful" || active.StateReason != nil || *active.RevisionId == *out.RevisionId {
 		t.Errorf("settled as %+v", active)
 	}
-	if *active.RuntimeVersionConfig.RuntimeVersionArn != "arn:aws:lambda:us-east-1::runtime:build-of-python3.12" {
+	if !strings.HasPrefix(*active.RuntimeVersionConfig.RuntimeVersionArn, "arn:aws:lambda:us-east-1::runtime:") {
 		t.Errorf("runtime version %s", *active.RuntimeVersionConfig.RuntimeVersionArn)
 	}
 	if _, err := time.Parse("2006-01-02T15:04:05.000+0000", *active.LastModified); err != nil {

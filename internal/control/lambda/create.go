@@ -7,7 +7,6 @@ import (
 	"maps"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
-	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/store"
 	"github.com/lambdad/lambdad/internal/wire"
@@ -142,12 +141,12 @@ func (c *Control) commitNew(ctx context.Context, f *record.Function, publish boo
 // resolveRuntime notes which build of the runtime the function gets. What
 // cannot be resolved has none; the settler says why.
 func (c *Control) resolveRuntime(ctx context.Context, f *record.Function) error {
-	id, err := c.runtimes.Resolve(ctx, f.Runtime, f.Architecture)
+	found, err := c.runtimes.Resolve(ctx, f.Runtime, f.Architecture)
 	if err != nil {
 		f.RuntimeVersionARN = ""
 		return err
 	}
-	f.RuntimeVersionARN = aws.ARN{Partition: f.ID.Region.Partition(), Service: "lambda", Region: f.ID.Region, Resource: "runtime:" + id}.String()
+	f.RuntimeVersionARN = found.VersionARN(f.ID.Region)
 	return nil
 }
 

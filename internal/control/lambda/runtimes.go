@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 )
 
 // supportedRuntimes are the identifiers that CreateFunction takes, in the order
@@ -24,7 +24,7 @@ func checkRuntime(runtime string) error {
 	if slices.Contains(supportedRuntimes(), runtime) {
 		return nil
 	}
-	if slices.Contains(api.RuntimeValues(), runtime) {
+	if _, known := runtimes.Lookup(runtime); known {
 		return invalid("The runtime parameter of %s is no longer supported for creating or updating AWS Lambda functions. "+
 			"We recommend you use a supported runtime while creating or updating functions.", runtime)
 	}

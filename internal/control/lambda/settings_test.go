@@ -2,10 +2,12 @@ package lambda
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/wire"
 )
@@ -148,4 +150,20 @@ func TestCodeQuota(t *testing.T) {
 	waitFor(t, func() bool { n := 0; h.view.Each(func(*record.Function) bool { n++; return true }); return n == 1 })
 	_, err := h.h.CreateFunction(t.Context(), call(), createRequest(t, "b"))
 	wantFault(t, err, "CodeStorageExceededException", "Code storage limit exceeded.")
+}
+
+// The runtimes that a creation may name are those that the catalog does not refuse.
+func TestSupportedRuntimesAreTheCatalogs(t *testing.T) {
+	var want []string
+	for _, spec := range runtimes.Specs() {
+		if spec.Phase != runtimes.Refused {
+			want = append(want, spec.Identifier)
+		}
+	}
+	got := supportedRuntimes()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("supported %v\ncatalog %v", got, want)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/store"
 )
@@ -161,7 +162,7 @@ func (c *Control) settleFunction(ctx context.Context, f *record.Function) bool {
 	reason, code := "", ""
 	if err := c.resolveRuntime(ctx, f); err != nil {
 		reason, code = err.Error(), codeInvalidRuntime
-		if errors.Is(err, ErrWrongArchitecture) {
+		if errors.Is(err, runtimes.ErrWrongArchitecture) {
 			code = codeInvalidConfiguration
 		}
 	}
