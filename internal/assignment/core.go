@@ -380,8 +380,8 @@ func (c *Core) destroyed(id EnvID, out []Effect) []Effect {
 func (c *Core) dropStale(version string, out []Effect) []Effect {
 	for _, e := range c.envs {
 		p := e.pool
-		if p.key.Version != version || c.current(p.key) {
-			continue
+		if p.key.Version != version || c.current(p.key) || e.state == envAsking {
+			continue // what only asks for memory has seen nothing of the old version yet
 		}
 		if e.state == envStarting && !e.stale {
 			p.stale++

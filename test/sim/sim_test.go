@@ -1,0 +1,63 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+)
+
+var (
+	oneSeed = flag.Uint64("seed", 0, "replay one seed")
+	seeds   = flag.Int("seeds", 60, "how many seeds to try")
+	steps   = flag.Int("steps", 5000, "steps of each seed")
+)
+
+func TestInvokePath(t *testing.T) {
+	if *oneSeed != 0 {
+		w := newWorld(*oneSeed)
+		err := w.run(*steps)
+		t.Logf("seed %d: %+v", *oneSeed, w.stats)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	n := *seeds
+	if testing.Short() {
+		n = 10
+	}
+	var total stats
+	for seed := uint64(1); seed <= uint64(n); seed++ {
+		w := newWorld(seed)
+		if err := w.run(*steps); err != nil {
+			t.Errorf("seed %d: %v\nreplay: go test ./test/sim -run TestInvokePath -seed %d -steps %d", seed, err, seed, *steps)
+		}
+		total.assigned += w.stats.assigned
+		total.throttled += w.stats.throttled
+		total.rejected += w.stats.rejected
+		total.started += w.stats.started
+		total.crashed += w.stats.crashed
+		total.destroyed += w.stats.destroyed
+		total.reclaimed += w.stats.reclaimed
+	}
+	t.Logf("%d seeds: %+v", n, total)
+	// A world in which something never happens proves nothing about it.
+	for what, n := range map[string]int{"assigned": total.assigned, "throttled": total.throttled, "rejected": total.rejected, "crashed": total.crashed, "reclaimed": total.reclaimed} {
+		if n == 0 {
+			t.Errorf("no invoke was ever %s", what)
+		}
+	}
+}
+
+func TestSeedReplays(t *testing.T) {
+	trace := func() string {
+		w := newWorld(42)
+		if err := w.run(3000); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%+v %v", w.stats, w.now)
+	}
+	if a, b := trace(), trace(); a != b {
+		t.Errorf("the same seed made two worlds:\n%s\n%s", a, b)
+	}
+}
