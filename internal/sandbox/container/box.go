@@ -36,6 +36,9 @@ type box struct {
 	control *net.UnixConn
 	replies chan reply // closed when process 1 has ended
 
+	// tmp is the scratch filesystem made ahead, until Start takes it.
+	tmp *os.File
+
 	runtimeAPI, endpoint net.Listener
 
 	mu        sync.Mutex
@@ -102,7 +105,22 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 	if err != nil {
 		return err
 	}
-	return b.takeListeners(r.fds)
+	if err := b.takeListeners(r.fds); err != nil {
+		return err
+	}
+	if b.driver.disks != nil {
+		b.tmp, err = b.newTmp(ctx, tmpParkedMiB)
+	}
+	return err
+}
+
+// newTmp makes a disk for /tmp.
+func (b *box) newTmp(ctx context.Context, mib int) (*os.File, error) {
+	mount, err := b.driver.disks.Make(ctx, mib, b.rootID())
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(mount), "tmp"), nil
 }
 
 // spawn starts process 1 in its namespaces and its group.
@@ -375,6 +393,13 @@ func (b *box) destroy() error {
 	}
 	if b.control != nil {
 		errs = append(errs, b.control.Close())
+	}
+	b.mu.Lock()
+	tmp := b.tmp
+	b.tmp = nil
+	b.mu.Unlock()
+	if tmp != nil {
+		errs = append(errs, tmp.Close())
 	}
 	if b.users != nil {
 		errs = append(errs, b.users.Close())

@@ -26,6 +26,7 @@ import (
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/container/scratch"
 	"github.com/lambdad/lambdad/internal/sandbox/container/seccomp"
 )
 
@@ -58,7 +59,8 @@ type Driver struct {
 	init       *os.File // lambdad-init, executed through its descriptor
 	rootless   bool
 	groups     *cgroup.Parent
-	dynmods    *os.File // nil if the host has none
+	disks      *scratch.Disks // nil if /tmp must be in memory
+	dynmods    *os.File       // nil if the host has none
 	filter     []byte
 	spawner    *spawner
 	parks      chan struct{} // a token for each sandbox being made
@@ -129,7 +131,15 @@ func (d *Driver) open(options Options) error {
 	if d.groups, err = cgroup.OpenParent(host, parent); err != nil {
 		return fmt.Errorf("container: %w", err)
 	}
-	d.unenforced = append(d.groups.Unenforced(), tmpInMemory)
+	d.unenforced = d.groups.Unenforced()
+	if !d.rootless {
+		if d.disks, err = scratch.Open(d.dir); err != nil {
+			d.log.Warn("/tmp is in memory and counts towards a function's limit", "error", err)
+		}
+	}
+	if d.disks == nil {
+		d.unenforced = append(d.unenforced, tmpInMemory)
+	}
 	if !d.rootless {
 		if d.dynmods, err = cgroup.FavorDynMods(parent); err != nil {
 			d.log.Info("control groups change slowly here", "error", err)
@@ -214,6 +224,9 @@ func (d *Driver) Close() error {
 	wait.Wait()
 	d.spawner.close()
 	errs = append(errs, d.groups.Remove())
+	if d.disks != nil {
+		errs = append(errs, d.disks.Close())
+	}
 	if d.dynmods != nil {
 		errs = append(errs, d.dynmods.Close())
 	}

@@ -23,6 +23,9 @@ const (
 	// initMiB is what process 1 itself takes of a sandbox's memory; the
 	// function's own limit lies on top of it.
 	initMiB = 4
+	// tmpParkedMiB is the size of the /tmp that a parked sandbox has ready:
+	// Lambda's default.
+	tmpParkedMiB = 512
 	// tmpInMemory is unenforced where /tmp is a tmpfs: what it holds counts
 	// towards the memory limit.
 	tmpInMemory = "tmp apart from memory"
@@ -90,7 +93,7 @@ func (b *box) start(ctx context.Context, spec sandbox.StartSpec, writer *os.File
 		return err
 	}
 	mounts.fds = append(mounts.fds, out)
-	message, err := b.startMessage(spec, mounts)
+	message, err := b.startMessage(ctx, spec, mounts)
 	if err != nil {
 		return err
 	}
@@ -125,7 +128,7 @@ func (b *box) start(ctx context.Context, spec sandbox.StartSpec, writer *os.File
 	return nil
 }
 
-func (b *box) startMessage(spec sandbox.StartSpec, mounts *trees) (pid1.Start, error) {
+func (b *box) startMessage(ctx context.Context, spec sandbox.StartSpec, mounts *trees) (pid1.Start, error) {
 	m := pid1.Start{
 		TmpMiB:      int32(spec.Limits.TmpMiB),
 		TmpInodes:   int32(spec.Limits.TmpMiB * inodesPerMiB),
@@ -157,7 +160,38 @@ func (b *box) startMessage(spec sandbox.StartSpec, mounts *trees) (pid1.Start, e
 		}
 		m.Layers = append(m.Layers, bound)
 	}
+	if b.driver.disks != nil && spec.Limits.TmpMiB > 0 {
+		m.TmpMiB = 0 // no tmpfs
+		tmp, err := b.takeTmp(ctx, spec.Limits.TmpMiB, mounts)
+		if err != nil {
+			return m, err
+		}
+		m.Mounts = append(m.Mounts, tmp)
+	}
 	return m, nil
+}
+
+// takeTmp gives the sandbox the disk that was made ahead, or one of the size
+// that it wants.
+func (b *box) takeTmp(ctx context.Context, mib int, mounts *trees) (pid1.Mount, error) {
+	b.mu.Lock()
+	tmp := b.tmp
+	if mib == tmpParkedMiB {
+		b.tmp = nil
+	}
+	b.mu.Unlock()
+	if tmp == nil || mib != tmpParkedMiB {
+		var err error
+		if tmp, err = b.newTmp(ctx, mib); err != nil {
+			return pid1.Mount{}, err
+		}
+	}
+	defer tmp.Close()
+	fd, err := unix.FcntlInt(tmp.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return pid1.Mount{}, err
+	}
+	return mounts.carry(pid1.Mount{Target: "/tmp", Writable: true}, fd)
 }
 
 // validStart refuses what the kernel would misunderstand.

@@ -55,7 +55,7 @@ func (h *Harness) StartSpec(deed ...string) sandbox.StartSpec {
 		Argv:   append([]string{programTarget}, deed...),
 		Env:    []string{"GOTRACEBACK=none"},
 		Dir:    "/tmp",
-		Limits: sandbox.Limits{MemoryMiB: 128, CPUMilli: 2000, TmpMiB: 16},
+		Limits: sandbox.Limits{MemoryMiB: 128, CPUMilli: 2000, TmpMiB: 512},
 	}
 }
 

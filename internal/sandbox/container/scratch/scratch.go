@@ -1,0 +1,280 @@
+// Package scratch makes the disk-backed filesystem that a sandbox has as /tmp:
+// a sparse ext4 image on a loop device, so that its size is a real limit
+// (ENOSPC), files in it are not memory (the kernel writes them back and drops
+// them), and nothing is left when the process that made it dies: the image has
+// no name, and the device frees itself with its last mount. It must never
+// import the driver, which alone knows whose /tmp it is.
+package scratch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// inodeBytes is the share of one file in the size: ext4's own default.
+	inodeBytes = 16384
+	// tablesShare and tablesMiB are what ext4 takes for itself.
+	tablesShare = 56
+	tablesMiB   = 2
+	// reserveShare and reserveMiB are what ext4 keeps back for delayed writes.
+	reserveShare = 48
+	reserveMiB   = 17
+	// busyMax bounds how often another process may snatch the free loop device.
+	busyMax = 64
+	// sizesMax bounds how many sizes have a template; /tmp has 512 to 10,240 MiB.
+	sizesMax = 64
+)
+
+// Disks makes scratch filesystems.
+type Disks struct {
+	dir     string
+	mke2fs  string
+	control *os.File
+
+	mu        sync.Mutex
+	templates map[int]*os.File // by MiB; formatted, unnamed, never written again
+}
+
+// Open looks for what scratch filesystems need: root, loop devices, mke2fs.
+// The images lie in dir.
+func Open(dir string) (*Disks, error) {
+	mke2fs, err := exec.LookPath("mke2fs")
+	if err != nil {
+		for _, path := range []string{"/sbin/mke2fs", "/usr/sbin/mke2fs"} {
+			if _, statErr := os.Stat(path); statErr == nil {
+				mke2fs, err = path, nil
+				break
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
+	return &Disks{dir: dir, mke2fs: mke2fs, control: control, templates: map[int]*os.File{}}, nil
+}
+
+// Close gives up the templates. Filesystems that are mounted stay.
+func (d *Disks) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	errs := []error{d.control.Close()}
+	for _, f := range d.templates {
+		errs = append(errs, f.Close())
+	}
+	d.templates = nil
+	return errors.Join(errs...)
+}
+
+// Make returns a detached mount of a new filesystem that holds so many MiB of
+// files, belongs to owner, and has mode 1777.
+func (d *Disks) Make(ctx context.Context, mib, owner int) (int, error) {
+	image, err := d.image(ctx, mib)
+	if err != nil {
+		return -1, err
+	}
+	defer image.Close() // the loop device holds it
+	loop, err := d.attach(image)
+	if err != nil {
+		return -1, err
+	}
+	defer loop.Close() // the mount holds it
+	mount, err := mountExt4(loop.Name())
+	if err != nil {
+		return -1, err
+	}
+	if err := prepare(mount, owner); err != nil {
+		unix.Close(mount)
+		return -1, fmt.Errorf("scratch: %w", err)
+	}
+	return mount, nil
+}
+
+// image is a new, formatted one: a copy of its size's template, if it has one.
+func (d *Disks) image(ctx context.Context, mib int) (*os.File, error) {
+	template, err := d.template(ctx, mib)
+	if err != nil {
+		return nil, err
+	}
+	if template == nil {
+		return d.format(ctx, mib)
+	}
+	image, err := unnamed(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := copySparse(image, template); err != nil {
+		return nil, errors.Join(fmt.Errorf("scratch: copy template: %w", err), image.Close())
+	}
+	return image, nil
+}
+
+// template is made on first use; nil for one size too many.
+func (d *Disks) template(ctx context.Context, mib int) (*os.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.templates == nil {
+		return nil, fmt.Errorf("scratch: %w", os.ErrClosed)
+	}
+	if f := d.templates[mib]; f != nil || len(d.templates) >= sizesMax {
+		return f, nil
+	}
+	f, err := d.format(ctx, mib)
+	if err != nil {
+		return nil, err
+	}
+	d.templates[mib] = f
+	return f, nil
+}
+
+// format makes an unnamed image and a filesystem in it.
+func (d *Disks) format(ctx context.Context, mib int) (*os.File, error) {
+	f, err := os.CreateTemp(d.dir, "scratch-")
+	if err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
+	// The filesystem's own tables come on top of what the files may take.
+	size := strconv.Itoa(mib+mib/tablesShare+tablesMiB+min(mib/reserveShare, reserveMiB)) + "m"
+	// A journal, checks against bit rot and reserved blocks are of no use to
+	// what lives for one sandbox.
+	out, err := exec.CommandContext(ctx, d.mke2fs, "-q", "-F", "-t", "ext4",
+		"-O", "^has_journal,^metadata_csum,^resize_inode,^huge_file,uninit_bg",
+		"-E", "lazy_itable_init=1,nodiscard", "-m", "0", "-b", "4096", "-i", strconv.Itoa(inodeBytes),
+		f.Name(), size).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("scratch: mke2fs: %w: %s", err, out)
+	}
+	if err = errors.Join(err, os.Remove(f.Name())); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// unnamed opens a file that exists in no directory.
+func unnamed(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		return os.NewFile(uintptr(fd), filepath.Join(dir, "image")), nil
+	}
+	f, err := os.CreateTemp(dir, "image-") // a filesystem without O_TMPFILE
+	if err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(fmt.Errorf("scratch: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+// copySparse fills an empty file. It shares the template's blocks where the filesystem can, and copies
+// its few non-empty ones where it can't.
+func copySparse(to, from *os.File) error {
+	if err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd())); err == nil {
+		return nil
+	}
+	info, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	if err := to.Truncate(info.Size()); err != nil {
+		return err
+	}
+	for at := int64(0); ; {
+		// Others may copy the same template now. That they move the shared
+		// offset too does no harm: the seeks are absolute, the reads positioned.
+		data, err := unix.Seek(int(from.Fd()), at, unix.SEEK_DATA)
+		if err == unix.ENXIO {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		hole, err := unix.Seek(int(from.Fd()), data, unix.SEEK_HOLE)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.NewOffsetWriter(to, data), io.NewSectionReader(from, data, hole-data))
+		if err != nil {
+			return err
+		}
+		at = hole
+	}
+}
+
+// attach finds a free loop device for the image. It detaches itself when its
+// last user, the mount, is gone.
+func (d *Disks) attach(image *os.File) (*os.File, error) {
+	for range busyMax {
+		n, err := unix.IoctlRetInt(int(d.control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return nil, fmt.Errorf("scratch: no free loop device: %w", err)
+		}
+		loop, err := os.OpenFile("/dev/loop"+strconv.Itoa(n), os.O_RDWR, 0)
+		if err != nil {
+			return nil, fmt.Errorf("scratch: %w", err)
+		}
+		config := unix.LoopConfig{Fd: uint32(image.Fd()), Size: 4096}
+		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
+		err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
+		if err == unix.EINVAL { // no direct I/O on this filesystem
+			config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
+			err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
+		}
+		if err == nil {
+			return loop, nil
+		}
+		if closed := loop.Close(); closed != nil {
+			return nil, closed
+		}
+		if err != unix.EBUSY {
+			return nil, fmt.Errorf("scratch: loop device: %w", err)
+		}
+	}
+	return nil, fmt.Errorf("scratch: loop devices are taken faster than they can be had: %w", unix.EBUSY)
+}
+
+func mountExt4(device string) (int, error) {
+	fs, err := unix.Fsopen("ext4", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("scratch: fsopen: %w", err)
+	}
+	defer unix.Close(fs)
+	for _, set := range []func() error{
+		func() error { return unix.FsconfigSetString(fs, "source", device) },
+		func() error { return unix.FsconfigSetFlag(fs, "noinit_itable") }, // the image is sparse: it reads as zeros
+		func() error { return unix.FsconfigCreate(fs) },
+	} {
+		if err := set(); err != nil {
+			return -1, fmt.Errorf("scratch: mount: %w", err)
+		}
+	}
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOATIME)
+	if err != nil {
+		return -1, fmt.Errorf("scratch: mount: %w", err)
+	}
+	return mount, nil
+}
+
+func prepare(mount, owner int) error {
+	if err := unix.Unlinkat(mount, "lost+found", unix.AT_REMOVEDIR); err != nil && err != unix.ENOENT {
+		return err
+	}
+	if err := unix.Fchownat(mount, "", owner, owner, unix.AT_EMPTY_PATH); err != nil {
+		return err
+	}
+	// fchmod refuses a descriptor of a detached mount, which is O_PATH.
+	return unix.Fchmodat(mount, ".", 0o1777, 0)
+}
