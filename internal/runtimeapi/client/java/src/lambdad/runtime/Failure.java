@@ -1,0 +1,86 @@
+package lambdad.runtime;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.lang.reflect.InvocationTargetException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** An error of the function as AWS's Java runtime reports it. */
+final class Failure {
+    private static final int CAUSES_MAX = 16; // deeper ones are left out
+
+    private final Throwable thrown;
+    private final Map<String, Object> described;
+
+    Failure(Throwable t) {
+        while ((t instanceof InvocationTargetException || t instanceof Handler.Thrown) && t.getCause() != null) {
+            t = t.getCause();
+        }
+        thrown = t;
+        described = describe(t, 0);
+    }
+
+    private static Map<String, Object> describe(Throwable t, int depth) {
+        Map<String, Object> o = new LinkedHashMap<String, Object>();
+        o.put("errorMessage", t.getMessage());
+        o.put("errorType", t.getClass().getName());
+        o.put("stackTrace", frames(t));
+        if (t.getCause() != null && t.getCause() != t && depth < CAUSES_MAX) {
+            o.put("cause", describe(t.getCause(), depth + 1));
+        }
+        return o;
+    }
+
+    /** The frames of the function: what the runtime called it with is cut off. */
+    private static List<String> frames(Throwable t) {
+        StackTraceElement[] all = t.getStackTrace();
+        int n = all.length;
+        for (int i = 0; i < all.length; i++) {
+            if (all[i].getClassName().startsWith("lambdad.runtime.")) {
+                n = i;
+                break;
+            }
+        }
+        if (n < all.length) {
+            while (n > 0 && isReflection(all[n - 1].getClassName())) {
+                n--;
+            }
+        }
+        List<String> frames = new ArrayList<String>();
+        for (int i = 0; i < n; i++) {
+            frames.add(all[i].toString());
+        }
+        return frames;
+    }
+
+    private static boolean isReflection(String name) {
+        return name.startsWith("java.lang.reflect.") || name.startsWith("jdk.internal.reflect.")
+                || name.startsWith("sun.reflect.") || name.startsWith("java.lang.invoke.");
+    }
+
+    byte[] json() {
+        return JsonWriter.write(described).getBytes(StandardCharsets.UTF_8);
+    }
+
+    String type() {
+        return thrown.getClass().getName();
+    }
+
+    /** Whether the process must end: out of memory, stack overflow, broken classes. */
+    boolean fatal() {
+        return thrown instanceof VirtualMachineError || thrown instanceof LinkageError;
+    }
+
+    void log() {
+        StringWriter text = new StringWriter();
+        PrintWriter out = new PrintWriter(text);
+        out.print(thrown.getMessage() + ": " + thrown.getClass().getName() + "\n");
+        thrown.printStackTrace(out);
+        out.flush();
+        Log.error(described, text.toString());
+    }
+}

@@ -1,0 +1,74 @@
+package lambdad.runtime;
+
+import com.amazonaws.services.lambda.runtime.LambdaRuntime;
+import java.io.BufferedOutputStream;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintStream;
+
+/**
+ * The Java runtime client: serves invocations one after the other.
+ *
+ * <p>Lambdas, String.format, regular expressions and java.net.http are avoided in
+ * these classes: loading what stands behind them takes longer than all of the rest.
+ */
+public final class Main {
+    private Main() {}
+
+    public static void main(String[] args) throws Exception {
+        System.setOut(lines(FileDescriptor.out));
+        System.setErr(lines(FileDescriptor.err));
+        Api api = new Api(System.getenv("AWS_LAMBDA_RUNTIME_API"));
+        Handler handler;
+        try {
+            handler = Handler.load(String.valueOf(System.getenv("_HANDLER")));
+        } catch (Throwable t) {
+            Failure failure = new Failure(t);
+            failure.log();
+            flush();
+            api.post("init/error", failure.json(), Api.JSON, failure.type());
+            System.exit(1);
+            return;
+        }
+        flush();
+        while (true) {
+            serve(api, handler, api.next());
+        }
+    }
+
+    private static void serve(Api api, Handler handler, Api.Answer request) throws Exception {
+        String id = request.header("lambda-runtime-aws-request-id");
+        String trace = request.header("lambda-runtime-trace-id");
+        if (trace != null) {
+            System.setProperty("com.amazonaws.xray.traceHeader", trace);
+        } else {
+            System.clearProperty("com.amazonaws.xray.traceHeader");
+        }
+        Log.begin(id, request.header("lambda-runtime-aws-tenant-id"));
+        byte[] response;
+        try {
+            response = handler.call(request.body, new Invocation(request, LambdaRuntime.getLogger()));
+        } catch (Throwable t) {
+            Failure failure = new Failure(t);
+            failure.log();
+            flush();
+            api.post("invocation/" + id + "/error", failure.json(), Api.JSON, failure.type());
+            if (failure.fatal()) {
+                System.exit(1); // the machine's state is not to be trusted any more
+            }
+            return;
+        }
+        flush();
+        api.post("invocation/" + id + "/response", response, Api.JSON, null);
+    }
+
+    /** A stream that writes whole lines, in UTF-8 whatever the locale. */
+    private static PrintStream lines(FileDescriptor fd) throws Exception {
+        return new PrintStream(new BufferedOutputStream(new FileOutputStream(fd), 8192), true, "UTF-8");
+    }
+
+    private static void flush() {
+        System.out.flush();
+        System.err.flush();
+    }
+}

@@ -1,0 +1,68 @@
+package client
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestJava(t *testing.T) {
+	l := byName(t, "java")
+	t.Run("handlers", func(t *testing.T) {
+		for _, tt := range [][3]string{
+			{"example.Function$Typed", `{"a":1,"b":2}`, `3`},
+			{"example.Function$Typed::handleRequest", `{"a":1}`, `1`},
+			{"example.Function$Derived", `{"name":"x"}`, `"Item"`},
+			{"example.Function$Streams", `{"a": 1}`, `[{"a": 1}]`},
+			{"example.Function::order", `{"items":[{"name":"é","count":1,"colour":"RED","unknown":0}],"prices":{"x":1},"paid":true,"at":1700000000000,"codes":[1,2]}`,
+				`{"items":[{"name":"é","count":2,"colour":"RED"}],"prices":{"x":1.0},"paid":true,"at":1700000000000,"codes":[1,2]}`},
+		} {
+			if v := start(t, l, tt[0]).value(tt[1]); v != tt[2] {
+				t.Errorf("%s: %s", tt[0], v)
+			}
+		}
+	})
+	t.Run("wrong event", func(t *testing.T) {
+		p := start(t, l, "example.Function::order")
+		e := p.failure(`{"items":"x"}`)
+		if e.Type != "java.lang.RuntimeException" || e.Message != "An error occurred during JSON parsing" || e.Cause == nil {
+			t.Errorf("%+v", e)
+		}
+	})
+	t.Run("cause", func(t *testing.T) {
+		e := start(t, l, "example.Function::fail").failure(`{}`)
+		if e.Cause == nil || e.Cause.Message != "the cause" || len(e.StackTrace) != 1 || !strings.HasPrefix(e.StackTrace[0], "example.Function.fail(Function.java:") {
+			t.Errorf("%+v", e)
+		}
+	})
+	t.Run("an error of the machine ends the process", func(t *testing.T) {
+		p := start(t, l, "example.Function::overflow")
+		if e := p.failure(`{}`); e.Type != "java.lang.StackOverflowError" {
+			t.Errorf("%s", e.Type)
+		}
+		<-p.ended
+	})
+}
+
+func TestRuby(t *testing.T) {
+	l := byName(t, "ruby")
+	t.Run("class method", func(t *testing.T) {
+		if v := start(t, l, "function.Outer::Inner.handle").value(`{}`); v != `"class method"` {
+			t.Error(v)
+		}
+	})
+	t.Run("a name that does not exist ends the process", func(t *testing.T) {
+		p := start(t, l, "function.missing_name")
+		if e := p.failure(`{}`); e.Type != "Function<NameError>" {
+			t.Errorf("%+v", e)
+		}
+		<-p.ended
+		if code := p.cmd.ProcessState.ExitCode(); code != 255 {
+			t.Error(code)
+		}
+	})
+	t.Run("malformed handler", func(t *testing.T) {
+		if e := start(t, l, "nodot").initFailure(); e.Type != "Init<ArgumentError>" {
+			t.Errorf("%+v", e)
+		}
+	})
+}

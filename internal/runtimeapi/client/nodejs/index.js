@@ -1,0 +1,33 @@
+// Starts the Node.js runtime client: loads the function and serves invocations.
+'use strict';
+
+const { API } = require('./lambdad-api.js');
+const errors = require('./lambdad-errors.js');
+const log = require('./lambdad-console.js');
+const { Loop } = require('./lambdad-loop.js');
+
+// Exit statuses of AWS's client, which its users see in Runtime.ExitError.
+const EXIT_REJECTION = 128;
+const EXIT_EXCEPTION = 129;
+
+log.patchConsole();
+const api = new API(process.env.AWS_LAMBDA_RUNTIME_API);
+const loop = new Loop(api);
+
+function fail(title, error, status) {
+  log.error(title, error);
+  const exit = () => process.exit(status);
+  api.reset(); // whatever was under way on the connection is lost with the process
+  const report = loop.requestId ? api.postError(loop.requestId, error) : api.postInitError(error);
+  report.then(exit, exit);
+}
+
+process.on('uncaughtException', (error) => fail('Uncaught Exception', error, EXIT_EXCEPTION));
+process.on('unhandledRejection', (reason) =>
+  fail('Unhandled Promise Rejection', new errors.UnhandledPromiseRejection(reason), EXIT_REJECTION));
+process.on('beforeExit', () => loop.idle());
+
+const { load } = require('./lambdad-loader.js');
+load(process.env.LAMBDA_TASK_ROOT || '/var/task', process.env._HANDLER || '').then(
+  (handler) => loop.start(handler),
+  (error) => fail('Uncaught Exception', error, EXIT_EXCEPTION));

@@ -1,0 +1,118 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// RuntimeDir is where the client is mounted in a sandbox.
+const RuntimeDir = "/var/runtime"
+
+// ErrNoClient means that the runtime brings its own client (provided.*) or that
+// there is none for its language.
+var ErrNoClient = errors.New("client: no runtime client for this runtime")
+
+// Request says for which function a program is wanted.
+type Request struct {
+	// Runtime is the AWS identifier, e.g. "python3.13".
+	Runtime string
+	// Interpreter is the interpreter's path inside the sandbox, e.g. /usr/bin/python3.11.
+	Interpreter string
+	// MemoryMiB is the function's memory: Node.js and Java must be told how much of
+	// it their heap may take. 0 leaves it to them.
+	MemoryMiB int
+	// ExecWrapper is the value of AWS_LAMBDA_EXEC_WRAPPER, "" for none: a program
+	// that is started in the interpreter's place, with its command line.
+	ExecWrapper string
+	// MountedAt replaces RuntimeDir where the client is mounted elsewhere.
+	MountedAt string
+	// TaskRoot replaces /var/task.
+	TaskRoot string
+}
+
+// Program is what to mount and to start.
+type Program struct {
+	// Dir on the host is mounted read-only at RuntimeDir.
+	Dir  string
+	Argv []string
+	// Env is what AWS adds to the environment for this runtime, NAME=value; a
+	// function's own variables may replace them.
+	Env []string
+}
+
+// For returns the program of a runtime, or ErrNoClient.
+func (s Set) For(r Request) (Program, error) {
+	language, version := splitRuntime(r.Runtime)
+	if r.MountedAt == "" {
+		r.MountedAt = RuntimeDir
+	}
+	if r.TaskRoot == "" {
+		r.TaskRoot = "/var/task"
+	}
+	p := Program{Dir: filepath.Join(s.Dir, language)}
+	switch language {
+	case "python":
+		p.Argv = []string{r.Interpreter, r.MountedAt + "/bootstrap.py"}
+		p.Env = []string{"PYTHONPATH=" + r.MountedAt, "LC_CTYPE=C.UTF-8"}
+	case "nodejs":
+		p.Argv = append([]string{r.Interpreter}, nodeFlags(r.MemoryMiB)...)
+		p.Argv = append(p.Argv, r.MountedAt+"/index.js")
+		major, _, _ := strings.Cut(version, ".")
+		p.Env = []string{"NODE_PATH=/opt/nodejs/node" + major + "/node_modules:/opt/nodejs/node_modules:" +
+			r.MountedAt + "/node_modules:" + r.MountedAt + ":" + r.TaskRoot}
+	case "java":
+		p.Argv = append([]string{r.Interpreter}, javaFlags(r.MemoryMiB)...)
+		p.Argv = append(p.Argv, "-cp", strings.Join([]string{
+			r.MountedAt + "/lambdad-runtime.jar", r.TaskRoot, r.TaskRoot + "/lib/*", "/opt/java/lib/*",
+		}, ":"), "lambdad.runtime.Main")
+	case "ruby":
+		p.Argv = []string{r.Interpreter, r.MountedAt + "/bootstrap.rb"}
+		abi := version + ".0"
+		p.Env = []string{
+			"GEM_HOME=" + r.MountedAt,
+			"GEM_PATH=" + r.TaskRoot + "/vendor/bundle/ruby/" + abi + ":/opt/ruby/gems/" + abi + ":" + r.MountedAt + ":" + r.MountedAt + "/ruby/" + abi,
+			"RUBYLIB=" + r.TaskRoot + ":" + r.MountedAt + "/lib:/opt/ruby/lib",
+		}
+	default:
+		return Program{}, fmt.Errorf("%q: %w", r.Runtime, ErrNoClient)
+	}
+	p.Env = append(p.Env, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.Runtime)
+	if language != "java" { // AWS starts these through a shell
+		p.Env = append(p.Env, "SHLVL=0", "PWD="+r.TaskRoot)
+	}
+	if r.ExecWrapper != "" {
+		p.Argv = append([]string{r.ExecWrapper}, p.Argv...)
+	}
+	return p, nil
+}
+
+// splitRuntime splits "nodejs22.x" into "nodejs" and "22.x".
+func splitRuntime(runtime string) (language, version string) {
+	i := strings.IndexAny(runtime, "0123456789.")
+	if i < 0 {
+		return runtime, ""
+	}
+	return runtime[:i], runtime[i:]
+}
+
+// nodeFlags keeps V8's heap below the sandbox's memory, so that it collects
+// before the kernel kills.
+func nodeFlags(memoryMiB int) []string {
+	if memoryMiB == 0 {
+		return nil
+	}
+	return []string{"--max-old-space-size=" + strconv.Itoa(memoryMiB*9/10)}
+}
+
+// javaFlags are those that suit short-lived, small machines: one collector
+// thread, and the first compiler only.
+func javaFlags(memoryMiB int) []string {
+	flags := []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
+	if memoryMiB > 0 {
+		flags = append(flags, "-Xmx"+strconv.Itoa(max(memoryMiB*3/4, 32))+"m")
+	}
+	return flags
+}

@@ -1,0 +1,11 @@
+package example;
+
+public class Leaving {
+    static {
+        System.exit(3);
+    }
+
+    public Object h(Object event) {
+        return event;
+    }
+}

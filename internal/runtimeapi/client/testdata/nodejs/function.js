@@ -1,0 +1,99 @@
+'use strict';
+
+let calls = 0;
+console.log('loading é');
+
+exports.echo = async (event) => event;
+exports.nothing = async () => {};
+exports.fail = async () => {
+  throw new Error('some_error_msg');
+};
+exports.context = async (event, context) => ({
+  id: context.awsRequestId,
+  arn: context.invokedFunctionArn,
+  name: context.functionName,
+  version: context.functionVersion,
+  memory: context.memoryLimitInMB,
+  group: context.logGroupName,
+  stream: context.logStreamName,
+  remaining: context.getRemainingTimeInMillis(),
+  custom: context.clientContext ? context.clientContext.custom : null,
+  identity: context.identity ? context.identity.cognitoIdentityId : null,
+  tenant: context.tenantId ?? null,
+  trace: process.env._X_AMZN_TRACE_ID ?? null,
+});
+exports.env = async (name) => process.env[name];
+exports.log = async () => {
+  process.stdout.write('plain\n');
+  console.warn('warned é\nsecond');
+  console.error('caught', new Error('inner'));
+  console.log({ object: 1 });
+};
+exports.leave = async (status) => process.exit(status);
+exports.large = async (n) => 'x'.repeat(n);
+exports.count = async () => ++calls;
+
+exports.callback = (event, context, callback) => setTimeout(() => callback(null, event), 5);
+exports.callbackError = (event, context, callback) => callback(new TypeError('in callback'));
+exports.callbackText = (event, context, callback) => callback('only text');
+// The answer waits for the timer, and tells what it did.
+exports.waits = (event, context, callback) => {
+  const result = { waited: false };
+  setTimeout(() => (result.waited = true), 20);
+  callback(null, result);
+};
+exports.doesNotWait = (event, context, callback) => {
+  context.callbackWaitsForEmptyEventLoop = false;
+  const result = { waited: false };
+  setTimeout(() => (result.waited = true), 1000).unref();
+  setInterval(() => {}, 1000);
+  callback(null, result);
+};
+exports.neverCalled = () => 'ignored';
+exports.done = (event, context) => context.done(null, event);
+exports.succeed = (event, context) => context.succeed(event);
+exports.contextFail = (event, context) => context.fail(new RangeError('failed'));
+exports.thrown = () => {
+  throw new TypeError('thrown');
+};
+exports.neverSettled = async () => new Promise(() => {});
+exports.rejectedElsewhere = (event, context, callback) => {
+  Promise.reject(new Error('nobody looks'));
+};
+exports.thrownElsewhere = (event, context, callback) => {
+  setTimeout(() => {
+    throw new Error('in a timer');
+  }, 1);
+};
+exports.cycle = async () => {
+  const o = {};
+  o.o = o;
+  return o;
+};
+exports.notAFunction = 5;
+exports.a = { b: { c: async () => 'nested' } };
+exports.wholeContext = async (event, context) => context;
+
+exports.stream = awslambda.streamifyResponse(async (event, stream, context) => {
+  stream = awslambda.HttpResponseStream.from(stream, { statusCode: 201 });
+  stream.write('one ');
+  await new Promise((r) => setTimeout(r, 5));
+  stream.write(Buffer.from('two'));
+  stream.end();
+});
+exports.streamPipeline = awslambda.streamifyResponse(async (event, stream) => {
+  stream.setContentType('text/plain');
+  const { Readable } = require('stream');
+  await require('stream/promises').pipeline(Readable.from(['a'.repeat(event), 'b']), stream);
+});
+exports.streamFails = awslambda.streamifyResponse(async (event, stream) => {
+  stream.write('begun');
+  await new Promise((r) => setTimeout(r, 5));
+  throw new Error('in the middle');
+});
+exports.streamFailsAtOnce = awslambda.streamifyResponse(async () => {
+  throw new Error('at once');
+});
+exports.streamNotEnded = awslambda.streamifyResponse(async (event, stream) => {
+  stream.write('begun');
+});

@@ -1,0 +1,98 @@
+import decimal
+import logging
+import os
+import sys
+
+calls = 0
+logging.getLogger().setLevel(logging.INFO)
+print("loading é")
+
+
+def echo(event, context):
+    return event
+
+
+def nothing(event, context):
+    pass
+
+
+def fail(event, context):
+    raise Exception("some_error_msg")
+
+
+def context(event, context):
+    return {
+        "id": context.aws_request_id,
+        "arn": context.invoked_function_arn,
+        "name": context.function_name,
+        "version": context.function_version,
+        "memory": context.memory_limit_in_mb,
+        "group": context.log_group_name,
+        "stream": context.log_stream_name,
+        "remaining": context.get_remaining_time_in_millis(),
+        "custom": context.client_context.custom if context.client_context else None,
+        "identity": context.identity.cognito_identity_id,
+        "tenant": context.tenant_id,
+        "trace": os.environ.get("_X_AMZN_TRACE_ID"),
+    }
+
+
+def env(event, context):
+    return os.environ.get(event)
+
+
+def log(event, context):
+    print("plain")
+    logging.warning("warned é\nsecond")
+    logging.debug("not shown")
+    try:
+        raise ValueError("inner")
+    except ValueError:
+        logging.exception("caught", extra={"more": 1})
+
+
+def leave(event, context):
+    sys.exit(event)
+
+
+def large(event, context):
+    return "x" * event
+
+
+def count(event, context):
+    global calls
+    calls += 1
+    return calls
+
+
+def numbers(event, context):
+    return {"d": decimal.Decimal("1.10"), "n": [decimal.Decimal("12345678901234567890.5")]}
+
+
+def raw(event, context):
+    return b"\x00\xff"
+
+
+def unmarshallable(event, context):
+    return {"s": {1, 2}}
+
+
+def surrogate(event, context):
+    return "\ud800"
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+def unprintable(event, context):
+    raise Unprintable
+
+
+def path(event, context):
+    return sys.path[:3]
+
+
+def modules(event, context):
+    return [m for m in event if m in sys.modules]

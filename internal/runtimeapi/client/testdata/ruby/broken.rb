@@ -1,0 +1,1 @@
+def h(event:, context:
