@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"go/format"
 	"os"
@@ -23,8 +22,8 @@ type generateOptions struct {
 type service struct {
 	Package string // also the model's file name
 	Model   *model.Model
-	// exceptions are constraints that the service checks in its own way.
-	Overrides []override
+	// Overrides is what the model does not tell, or tells otherwise.
+	Overrides overrides
 	// names are the package's identifiers, to find collisions.
 	names map[string]string
 }
@@ -151,30 +150,4 @@ func numbered(src string) string {
 		fmt.Fprintf(&b, "%5d %s\n", i+1, line)
 	}
 	return b.String()
-}
-
-// override excludes one constraint from the generated validation, because the
-// service checks it in its own words.
-type override struct {
-	Shape      string `json:"shape"`
-	Member     string `json:"member,omitempty"` // only "required" is of a member
-	Constraint string `json:"constraint"`       // required, enum, pattern, length, range
-	Reason     string `json:"reason"`
-}
-
-func loadOverrides(path string) (map[string][]override, error) {
-	overrides := map[string][]override{}
-	data, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
-		return overrides, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&overrides); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return overrides, nil
 }

@@ -53,6 +53,9 @@ func (s *service) writeService(b *bytes.Buffer) error {
 		{"APIVersion", text(md.APIVersion)}, {"TargetPrefix", text(md.TargetPrefix)}, {"XMLNamespace", text(md.Namespace())},
 		{"Protocols", "[]wire.Protocol{" + protocols + "}"}, {"QueryCompatible", boolean(md.QueryCompatible != nil)},
 		{"ValidationCode", text(s.validationCode())}, {"Authorize", "h.Authorize"},
+		{"HideValues", boolean(s.Overrides.HideValues.value())}, {"MalformedCode", text(s.Overrides.MalformedCode.value())},
+		{"MalformedPrefix", text(s.Overrides.MalformedPrefix.value())}, {"InternalCode", text(s.Overrides.InternalCode.value())},
+		{"BodyMax", integer(s.Overrides.BodyMax.value())},
 	})
 	body.WriteString("Operations: []wire.Operation{\n")
 	for _, name := range s.Model.OperationNames() {
@@ -79,11 +82,14 @@ func (s *service) writeOperation(b *bytes.Buffer, op *model.Operation) {
 			stream = stream || m.EventStream || s.Model.Shapes[m.Shape].EventStream
 		}
 	}
+	over := s.Overrides.Operations[op.Name]
 	noAuth := op.AuthType == "none" || slices.Contains(op.Auth, "smithy.api#noAuth")
 	writeFields(b, "", []literal{
 		{"Name", text(op.Name)}, {"Method", text(op.HTTP.Method)}, {"URI", text(op.HTTP.RequestURI)}, {"Status", strconv.Itoa(status)},
 		{"NoAuth", boolean(noAuth)}, {"EventStream", boolean(stream)}, {"ResultWrapper", text(wrapper)},
 		{"Compressed", boolean(slices.Contains(op.Compression.Encodings, "gzip"))},
+		{"BodyMax", integer(over.BodyMax)}, {"BodyMaxName", text(over.Name)},
+		{"HasInput", boolean(op.Input != nil)},
 		{"NewInput", fmt.Sprintf("func() shape.Structure { return new(%s) }", inputType(op))},
 		{"Output", output}, {"Handle", fmt.Sprintf("wire.%s(h.%s)", handle, op.Name)},
 	})
@@ -120,20 +126,19 @@ func (s *service) protocols() (string, error) {
 	return b.String(), nil
 }
 
-// validationCodes are the codes of constraint faults where a service does not
-// say ValidationException. The models do not tell it. CloudWatch Logs was
-// recorded with InvalidParameterException; services of the query protocol
-// answer ValidationError.
-var validationCodes = map[string]string{
-	"logs": "InvalidParameterException",
-}
-
 func (s *service) validationCode() string {
-	if code := validationCodes[s.Package]; code != "" {
+	if code := s.Overrides.ValidationCode.value(); code != "" {
 		return code
 	}
 	if s.Model.Metadata.Protocol == "query" {
 		return "ValidationError"
 	}
 	return "ValidationException"
+}
+
+func integer(v int64) string {
+	if v == 0 {
+		return ""
+	}
+	return strconv.FormatInt(v, 10)
 }

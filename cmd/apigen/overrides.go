@@ -1,31 +1,127 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
+	"sort"
 
 	"github.com/lambdad/lambdad/internal/wire/model"
 )
 
-// applyOverrides takes the excluded constraints out of the model. An override
-// that no longer names anything is an error: the model has moved on.
+// overrides is what is known of a service beside its model, each with the reason
+// or the source.
+type overrides struct {
+	// Constraints are left out of the generated validation, because the service
+	// checks them in its own words.
+	Constraints []constraintOverride `json:"constraints"`
+	// EnumOrders are the orders in which messages list the values of an enum.
+	EnumOrders []enumOrder `json:"enumOrders"`
+	// ValidationCode is the code of constraint faults; by default it is
+	// ValidationError for the query protocol and else ValidationException.
+	ValidationCode  *setting[string] `json:"validationCode"`
+	HideValues      *setting[bool]   `json:"hideValues"`
+	MalformedCode   *setting[string] `json:"malformedCode"`
+	MalformedPrefix *setting[string] `json:"malformedPrefix"`
+	InternalCode    *setting[string] `json:"internalCode"`
+	// BodyMax bounds request bodies; Operations bounds those of single operations.
+	BodyMax    *setting[int64]              `json:"bodyMax"`
+	Operations map[string]operationOverride `json:"operations"`
+}
+
+type setting[T any] struct {
+	Value  T      `json:"value"`
+	Reason string `json:"reason"`
+}
+
+type operationOverride struct {
+	BodyMax int64 `json:"bodyMax"`
+	// Name is the operation's name in the fault of a body that is too large.
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+type constraintOverride struct {
+	Shape      string `json:"shape"`
+	Member     string `json:"member,omitempty"` // only "required" is of a member
+	Constraint string `json:"constraint"`       // required, enum, pattern, length, range
+	Reason     string `json:"reason"`
+}
+
+type enumOrder struct {
+	Shape  string   `json:"shape"`
+	Values []string `json:"values"`
+	Reason string   `json:"reason"`
+}
+
+func loadOverrides(path string) (map[string]overrides, error) {
+	all := map[string]overrides{}
+	data, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return all, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&all); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return all, nil
+}
+
+// applyOverrides changes the model. An override that no longer names anything is
+// an error: the model has moved on.
 func (s *service) applyOverrides() error {
-	for _, o := range s.Overrides {
-		if o.Reason == "" {
-			return fmt.Errorf("the override of %s %s gives no reason", o.Shape, o.Constraint)
+	for _, o := range s.Overrides.Constraints {
+		target, err := s.overridden(o.Shape, o.Reason)
+		if err != nil {
+			return err
 		}
-		target := s.Model.Shapes[o.Shape]
-		if target == nil {
-			return fmt.Errorf("an override names the unknown shape %s", o.Shape)
-		}
-		if !applyOverride(target, o) {
+		if !applyConstraint(target, o) {
 			return fmt.Errorf("the override of %s %s %s excludes nothing", o.Shape, o.Member, o.Constraint)
+		}
+	}
+	for _, o := range s.Overrides.EnumOrders {
+		target, err := s.overridden(o.Shape, o.Reason)
+		if err != nil {
+			return err
+		}
+		if !sameValues(target.Enum, o.Values) {
+			return fmt.Errorf("the order of the enum %s does not have its values", o.Shape)
+		}
+		target.EnumOrder = o.Values
+	}
+	for name := range s.Overrides.Operations {
+		if s.Model.Operations[name] == nil {
+			return fmt.Errorf("an override names the unknown operation %s", name)
 		}
 	}
 	return nil
 }
 
-func applyOverride(target *model.Shape, o override) bool {
+func (s *service) overridden(name, reason string) (*model.Shape, error) {
+	if reason == "" {
+		return nil, fmt.Errorf("the override of %s gives no reason", name)
+	}
+	target := s.Model.Shapes[name]
+	if target == nil {
+		return nil, fmt.Errorf("an override names the unknown shape %s", name)
+	}
+	return target, nil
+}
+
+func sameValues(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	sort.Strings(a)
+	sort.Strings(b)
+	return slices.Equal(a, b)
+}
+
+func applyConstraint(target *model.Shape, o constraintOverride) bool {
 	switch o.Constraint {
 	case "required":
 		i := slices.Index(target.Required, o.Member)
@@ -48,4 +144,12 @@ func applyOverride(target *model.Shape, o override) bool {
 		return had
 	}
 	return false
+}
+
+// value is the setting, or the zero value where there is none.
+func (s *setting[T]) value() (v T) {
+	if s != nil {
+		v = s.Value
+	}
+	return v
 }

@@ -75,7 +75,7 @@ func writeFields(b *bytes.Buffer, end string, fields []literal) {
 
 var kindIdents = map[shape.Kind]string{
 	shape.KindStructure: "KindStructure", shape.KindList: "KindList", shape.KindMap: "KindMap", shape.KindString: "KindString",
-	shape.KindBoolean: "KindBoolean", shape.KindInteger: "KindInteger", shape.KindLong: "KindLong", shape.KindFloat: "KindFloat",
+	shape.KindBoolean: "KindBoolean", shape.KindByte: "KindByte", shape.KindShort: "KindShort", shape.KindInteger: "KindInteger", shape.KindLong: "KindLong", shape.KindFloat: "KindFloat",
 	shape.KindDouble: "KindDouble", shape.KindBlob: "KindBlob", shape.KindTimestamp: "KindTimestamp", shape.KindDocument: "KindDocument",
 }
 
@@ -99,7 +99,7 @@ func writeMember(b *bytes.Buffer, m *shape.Member) {
 		{"Location", locationIdents[m.Location]}, {"Time", timestampIdents[m.Time]},
 		{"Required", boolean(m.Required)}, {"Sparse", boolean(m.Sparse)}, {"Flattened", boolean(m.Flattened)},
 		{"Attribute", boolean(m.Attribute)}, {"JSONValue", boolean(m.JSONValue)}, {"Streaming", boolean(m.Streaming)},
-		{"Event", boolean(m.Event)}, {"Union", boolean(m.Union)}, {"Idempotent", boolean(m.Idempotent)},
+		{"Event", boolean(m.Event)}, {"Union", boolean(m.Union)}, {"Idempotent", boolean(m.Idempotent)}, {"Sensitive", boolean(m.Sensitive)},
 		{"Namespace", text(m.Namespace)}, {"NamespacePrefix", text(m.NamespacePrefix)}, {"ElementName", text(m.ElementName)},
 		{"Limits", limits},
 	})
@@ -144,7 +144,7 @@ func (s *service) writeLimits(b *bytes.Buffer) error {
 		l := used[name]
 		fmt.Fprintf(&body, "\nvar limits%s = shape.Limits{", name)
 		writeFields(&body, "", []literal{
-			{"Min", number(l.Min)}, {"HasMin", boolean(l.HasMin)}, {"Max", number(l.Max)}, {"HasMax", boolean(l.HasMax)},
+			{"Min", number(l.Min)}, {"HasMin", boolean(l.HasMin)}, {"Max", number(l.Max)}, {"HasMax", boolean(l.HasMax)}, {"Unique", boolean(l.Unique)},
 		})
 		if l.Pattern != nil {
 			fmt.Fprintf(&body, "Pattern: &shape.Pattern{Source: %q, Expression: %q,", l.Pattern.Source, l.Pattern.Expression)

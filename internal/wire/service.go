@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 
+	"github.com/lambdad/lambdad/internal/wire/constraint"
 	"github.com/lambdad/lambdad/internal/wire/shape"
 )
 
@@ -24,6 +25,22 @@ type Service struct {
 	Authorize AuthorizeFunc
 	// ValidationCode is the code of a constraint fault, e.g. "ValidationException".
 	ValidationCode string
+	// HideValues leaves callers' values out of constraint faults.
+	HideValues bool
+	// ValidationFault, where set, makes the constraint fault instead.
+	ValidationFault func([]constraint.Violation) error
+	// MalformedCode is the code of an input that cannot be read, where it is not
+	// the protocol's, and MalformedPrefix begins its text.
+	MalformedCode   string
+	MalformedPrefix string
+	// InternalCode is the code of a 500, where it is not InternalFailure.
+	InternalCode string
+	// BodyMax bounds request bodies in bytes; 0 leaves the default.
+	BodyMax int64
+	// StrictMedia refuses content types and accepted types that do not fit.
+	StrictMedia bool
+	// NoErrorWrapping services have no ErrorResponse around Error (S3).
+	NoErrorWrapping bool
 }
 
 // AuthorizeFunc decides whether the caller may do an operation on what in names.
@@ -45,7 +62,11 @@ type Operation struct {
 	EventStream   bool
 	ResultWrapper string // of the query protocol
 	Compressed    bool   // gzip request bodies are accepted
+	BodyMax       int64  // bounds the body where the service's bound does not
+	BodyMaxName   string // names the operation in that fault; the model's name if ""
 
+	// HasInput tells that the model gives an input shape, be it empty.
+	HasInput bool
 	NewInput func() shape.Structure
 	Output   *shape.Schema // nil: no output
 	// Handle is nil when the operation is not built.

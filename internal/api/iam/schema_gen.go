@@ -37,7 +37,7 @@ var schemaAccessKey = shape.Schema{
 		{Name: "UserName", WireName: "UserName", Shape: "userNameType", Kind: shape.KindString, Required: true, Limits: &limitsUserNameType},
 		{Name: "AccessKeyId", WireName: "AccessKeyId", Shape: "accessKeyIdType", Kind: shape.KindString, Required: true, Limits: &limitsAccessKeyIdType},
 		{Name: "Status", WireName: "Status", Shape: "statusType", Kind: shape.KindString, Required: true, Limits: &limitsStatusType},
-		{Name: "SecretAccessKey", WireName: "SecretAccessKey", Shape: "accessKeySecretType", Kind: shape.KindString, Required: true},
+		{Name: "SecretAccessKey", WireName: "SecretAccessKey", Shape: "accessKeySecretType", Kind: shape.KindString, Required: true, Sensitive: true},
 		{Name: "CreateDate", WireName: "CreateDate", Shape: "dateType", Kind: shape.KindTimestamp},
 	},
 }
@@ -171,8 +171,8 @@ var schemaChangePasswordRequest = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "OldPassword", WireName: "OldPassword", Shape: "passwordType", Kind: shape.KindString, Required: true, Limits: &limitsPasswordType},
-		{Name: "NewPassword", WireName: "NewPassword", Shape: "passwordType", Kind: shape.KindString, Required: true, Limits: &limitsPasswordType},
+		{Name: "OldPassword", WireName: "OldPassword", Shape: "passwordType", Kind: shape.KindString, Required: true, Sensitive: true, Limits: &limitsPasswordType},
+		{Name: "NewPassword", WireName: "NewPassword", Shape: "passwordType", Kind: shape.KindString, Required: true, Sensitive: true, Limits: &limitsPasswordType},
 	},
 }
 
@@ -296,7 +296,7 @@ var schemaCreateLoginProfileRequest = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "UserName", WireName: "UserName", Shape: "userNameType", Kind: shape.KindString, Limits: &limitsUserNameType},
-		{Name: "Password", WireName: "Password", Shape: "passwordType", Kind: shape.KindString, Limits: &limitsPasswordType},
+		{Name: "Password", WireName: "Password", Shape: "passwordType", Kind: shape.KindString, Sensitive: true, Limits: &limitsPasswordType},
 		{Name: "PasswordResetRequired", WireName: "PasswordResetRequired", Shape: "booleanType", Kind: shape.KindBoolean},
 	},
 }
@@ -407,7 +407,7 @@ var schemaCreateSAMLProviderRequest = shape.Schema{
 		{Name: "Name", WireName: "Name", Shape: "SAMLProviderNameType", Kind: shape.KindString, Required: true, Limits: &limitsSAMLProviderNameType},
 		{Name: "Tags", WireName: "Tags", Shape: "tagListType", Kind: shape.KindList, Limits: &limitsTagListType, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Tag", Kind: shape.KindStructure}},
 		{Name: "AssertionEncryptionMode", WireName: "AssertionEncryptionMode", Shape: "assertionEncryptionModeType", Kind: shape.KindString, Limits: &limitsAssertionEncryptionModeType},
-		{Name: "AddPrivateKey", WireName: "AddPrivateKey", Shape: "privateKeyType", Kind: shape.KindString, Limits: &limitsPrivateKeyType},
+		{Name: "AddPrivateKey", WireName: "AddPrivateKey", Shape: "privateKeyType", Kind: shape.KindString, Sensitive: true, Limits: &limitsPrivateKeyType},
 	},
 }
 
@@ -3158,9 +3158,9 @@ var schemaServiceSpecificCredential = shape.Schema{
 		{Name: "ExpirationDate", WireName: "ExpirationDate", Shape: "dateType", Kind: shape.KindTimestamp},
 		{Name: "ServiceName", WireName: "ServiceName", Shape: "serviceName", Kind: shape.KindString, Required: true},
 		{Name: "ServiceUserName", WireName: "ServiceUserName", Shape: "serviceUserName", Kind: shape.KindString, Limits: &limitsServiceUserName},
-		{Name: "ServicePassword", WireName: "ServicePassword", Shape: "servicePassword", Kind: shape.KindString},
+		{Name: "ServicePassword", WireName: "ServicePassword", Shape: "servicePassword", Kind: shape.KindString, Sensitive: true},
 		{Name: "ServiceCredentialAlias", WireName: "ServiceCredentialAlias", Shape: "serviceCredentialAlias", Kind: shape.KindString, Limits: &limitsServiceCredentialAlias},
-		{Name: "ServiceCredentialSecret", WireName: "ServiceCredentialSecret", Shape: "serviceCredentialSecret", Kind: shape.KindString},
+		{Name: "ServiceCredentialSecret", WireName: "ServiceCredentialSecret", Shape: "serviceCredentialSecret", Kind: shape.KindString, Sensitive: true},
 		{Name: "ServiceSpecificCredentialId", WireName: "ServiceSpecificCredentialId", Shape: "serviceSpecificCredentialId", Kind: shape.KindString, Required: true, Limits: &limitsServiceSpecificCredentialId},
 		{Name: "UserName", WireName: "UserName", Shape: "userNameType", Kind: shape.KindString, Required: true, Limits: &limitsUserNameType},
 		{Name: "Status", WireName: "Status", Shape: "statusType", Kind: shape.KindString, Required: true, Limits: &limitsStatusType},
@@ -3544,7 +3544,7 @@ var schemaUpdateLoginProfileRequest = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "UserName", WireName: "UserName", Shape: "userNameType", Kind: shape.KindString, Required: true, Limits: &limitsUserNameType},
-		{Name: "Password", WireName: "Password", Shape: "passwordType", Kind: shape.KindString, Limits: &limitsPasswordType},
+		{Name: "Password", WireName: "Password", Shape: "passwordType", Kind: shape.KindString, Sensitive: true, Limits: &limitsPasswordType},
 		{Name: "PasswordResetRequired", WireName: "PasswordResetRequired", Shape: "booleanObjectType", Kind: shape.KindBoolean},
 	},
 }
@@ -3602,7 +3602,7 @@ var schemaUpdateSAMLProviderRequest = shape.Schema{
 		{Name: "SAMLMetadataDocument", WireName: "SAMLMetadataDocument", Shape: "SAMLMetadataDocumentType", Kind: shape.KindString, Limits: &limitsSAMLMetadataDocumentType},
 		{Name: "SAMLProviderArn", WireName: "SAMLProviderArn", Shape: "arnType", Kind: shape.KindString, Required: true, Limits: &limitsArnType},
 		{Name: "AssertionEncryptionMode", WireName: "AssertionEncryptionMode", Shape: "assertionEncryptionModeType", Kind: shape.KindString, Limits: &limitsAssertionEncryptionModeType},
-		{Name: "AddPrivateKey", WireName: "AddPrivateKey", Shape: "privateKeyType", Kind: shape.KindString, Limits: &limitsPrivateKeyType},
+		{Name: "AddPrivateKey", WireName: "AddPrivateKey", Shape: "privateKeyType", Kind: shape.KindString, Sensitive: true, Limits: &limitsPrivateKeyType},
 		{Name: "RemovePrivateKey", WireName: "RemovePrivateKey", Shape: "privateKeyIdType", Kind: shape.KindString, Limits: &limitsPrivateKeyIdType},
 	},
 }
@@ -3698,7 +3698,7 @@ var schemaUploadServerCertificateRequest = shape.Schema{
 		{Name: "Path", WireName: "Path", Shape: "pathType", Kind: shape.KindString, Limits: &limitsPathType},
 		{Name: "ServerCertificateName", WireName: "ServerCertificateName", Shape: "serverCertificateNameType", Kind: shape.KindString, Required: true, Limits: &limitsServerCertificateNameType},
 		{Name: "CertificateBody", WireName: "CertificateBody", Shape: "certificateBodyType", Kind: shape.KindString, Required: true, Limits: &limitsCertificateBodyType},
-		{Name: "PrivateKey", WireName: "PrivateKey", Shape: "privateKeyType", Kind: shape.KindString, Required: true, Limits: &limitsPrivateKeyType},
+		{Name: "PrivateKey", WireName: "PrivateKey", Shape: "privateKeyType", Kind: shape.KindString, Required: true, Sensitive: true, Limits: &limitsPrivateKeyType},
 		{Name: "CertificateChain", WireName: "CertificateChain", Shape: "certificateChainType", Kind: shape.KindString, Limits: &limitsCertificateChainType},
 		{Name: "Tags", WireName: "Tags", Shape: "tagListType", Kind: shape.KindList, Limits: &limitsTagListType, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Tag", Kind: shape.KindStructure}},
 	},
@@ -3773,8 +3773,8 @@ var schemaVirtualMFADevice = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "SerialNumber", WireName: "SerialNumber", Shape: "serialNumberType", Kind: shape.KindString, Required: true, Limits: &limitsSerialNumberType},
-		{Name: "Base32StringSeed", WireName: "Base32StringSeed", Shape: "BootstrapDatum", Kind: shape.KindBlob},
-		{Name: "QRCodePNG", WireName: "QRCodePNG", Shape: "BootstrapDatum", Kind: shape.KindBlob},
+		{Name: "Base32StringSeed", WireName: "Base32StringSeed", Shape: "BootstrapDatum", Kind: shape.KindBlob, Sensitive: true},
+		{Name: "QRCodePNG", WireName: "QRCodePNG", Shape: "BootstrapDatum", Kind: shape.KindBlob, Sensitive: true},
 		{Name: "User", WireName: "User", Shape: "User", Kind: shape.KindStructure},
 		{Name: "EnableDate", WireName: "EnableDate", Shape: "dateType", Kind: shape.KindTimestamp},
 		{Name: "Tags", WireName: "Tags", Shape: "tagListType", Kind: shape.KindList, Limits: &limitsTagListType, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Tag", Kind: shape.KindStructure}},

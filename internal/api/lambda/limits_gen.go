@@ -102,7 +102,7 @@ var limitsEventSourceMappingMetricList = shape.Limits{HasMin: true, Max: 3, HasM
 
 var limitsEventSourceMappingSystemLogLevel = shape.Limits{Enum: []string{"DEBUG", "INFO", "WARN"}}
 
-var limitsEventSourcePosition = shape.Limits{Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}}
+var limitsEventSourcePosition = shape.Limits{Enum: []string{"LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"}}
 
 var limitsEventSourceToken = shape.Limits{HasMin: true, Max: 256, HasMax: true, Pattern: &shape.Pattern{Source: "[a-zA-Z0-9._\\-]+", Expression: "\\A(?:[a-zA-Z0-9._\\-]+)\\z"}}
 
@@ -162,7 +162,7 @@ var limitsInstanceTypeSet = shape.Limits{HasMin: true, Max: 400, HasMax: true}
 
 var limitsInvocationType = shape.Limits{Enum: []string{"Event", "RequestResponse", "DryRun"}}
 
-var limitsInvokeMode = shape.Limits{Enum: []string{"BUFFERED", "RESPONSE_STREAM"}}
+var limitsInvokeMode = shape.Limits{Enum: []string{"RESPONSE_STREAM", "BUFFERED"}}
 
 var limitsItemCount = shape.Limits{HasMin: true, Max: 1000, HasMax: true}
 
@@ -303,8 +303,6 @@ var limitsResponseStreamingInvocationType = shape.Limits{Enum: []string{"Request
 var limitsRetentionPeriodInDays = shape.Limits{Min: 1, HasMin: true, Max: 90, HasMax: true}
 
 var limitsRoleArn = shape.Limits{Pattern: &shape.Pattern{Source: "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+", Expression: "\\A(?:arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+)\\z"}}
-
-var limitsRuntime = shape.Limits{Enum: []string{"nodejs", "nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x", "java8", "java8.al2", "java11", "python2.7", "python3.6", "python3.7", "python3.8", "python3.9", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1", "dotnet6", "dotnet8", "nodejs4.3-edge", "go1.x", "ruby2.5", "ruby2.7", "provided", "provided.al2", "nodejs18.x", "python3.10", "java17", "ruby3.2", "ruby3.3", "ruby3.4", "python3.11", "nodejs20.x", "provided.al2023", "python3.12", "java21", "python3.13", "nodejs22.x", "nodejs24.x", "python3.14", "java25", "dotnet10", "ruby4.0"}}
 
 var limitsRuntimeVersionArn = shape.Limits{Min: 26, HasMin: true, Max: 2048, HasMax: true, Pattern: &shape.Pattern{Source: "arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}::runtime:.+", Expression: "\\A(?:arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}::runtime:.+)\\z"}}
 

@@ -131,7 +131,7 @@ var schemaCallbackDetails = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "CallbackId", WireName: "CallbackId", Shape: "CallbackId", Kind: shape.KindString, Limits: &limitsCallbackId},
-		{Name: "Result", WireName: "Result", Shape: "OperationPayload", Kind: shape.KindString, Limits: &limitsOperationPayload},
+		{Name: "Result", WireName: "Result", Shape: "OperationPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsOperationPayload},
 		{Name: "Error", WireName: "Error", Shape: "ErrorObject", Kind: shape.KindStructure},
 	},
 }
@@ -266,7 +266,7 @@ var schemaChainedInvokeDetails = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "Result", WireName: "Result", Shape: "OperationPayload", Kind: shape.KindString, Limits: &limitsOperationPayload},
+		{Name: "Result", WireName: "Result", Shape: "OperationPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsOperationPayload},
 		{Name: "Error", WireName: "Error", Shape: "ErrorObject", Kind: shape.KindStructure},
 	},
 }
@@ -433,7 +433,7 @@ var schemaContextDetails = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "ReplayChildren", WireName: "ReplayChildren", Shape: "ReplayChildren", Kind: shape.KindBoolean},
-		{Name: "Result", WireName: "Result", Shape: "OperationPayload", Kind: shape.KindString, Limits: &limitsOperationPayload},
+		{Name: "Result", WireName: "Result", Shape: "OperationPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsOperationPayload},
 		{Name: "Error", WireName: "Error", Shape: "ErrorObject", Kind: shape.KindStructure},
 	},
 }
@@ -584,7 +584,7 @@ var schemaCreateFunctionRequest = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "FunctionName", WireName: "FunctionName", Shape: "FunctionName", Kind: shape.KindString, Required: true, Limits: &limitsFunctionName},
-		{Name: "Runtime", WireName: "Runtime", Shape: "Runtime", Kind: shape.KindString, Limits: &limitsRuntime},
+		{Name: "Runtime", WireName: "Runtime", Shape: "Runtime", Kind: shape.KindString},
 		{Name: "Role", WireName: "Role", Shape: "RoleArn", Kind: shape.KindString, Required: true, Limits: &limitsRoleArn},
 		{Name: "Handler", WireName: "Handler", Shape: "Handler", Kind: shape.KindString, Limits: &limitsHandler},
 		{Name: "Code", WireName: "Code", Shape: "FunctionCode", Kind: shape.KindStructure, Required: true},
@@ -902,7 +902,7 @@ var schemaEnvironment = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "Variables", WireName: "Variables", Shape: "EnvironmentVariables", Kind: shape.KindMap, Key: &shape.Member{Name: "key", WireName: "key", Shape: "EnvironmentVariableName", Kind: shape.KindString, Limits: &limitsEnvironmentVariableName}, Value: &shape.Member{Name: "value", WireName: "value", Shape: "EnvironmentVariableValue", Kind: shape.KindString}},
+		{Name: "Variables", WireName: "Variables", Shape: "EnvironmentVariables", Kind: shape.KindMap, Sensitive: true, Key: &shape.Member{Name: "key", WireName: "key", Shape: "EnvironmentVariableName", Kind: shape.KindString, Sensitive: true, Limits: &limitsEnvironmentVariableName}, Value: &shape.Member{Name: "value", WireName: "value", Shape: "EnvironmentVariableValue", Kind: shape.KindString, Sensitive: true}},
 	},
 }
 
@@ -912,7 +912,7 @@ var schemaEnvironmentError = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "ErrorCode", WireName: "ErrorCode", Shape: "String", Kind: shape.KindString},
-		{Name: "Message", WireName: "Message", Shape: "SensitiveString", Kind: shape.KindString},
+		{Name: "Message", WireName: "Message", Shape: "SensitiveString", Kind: shape.KindString, Sensitive: true},
 	},
 }
 
@@ -921,7 +921,7 @@ var schemaEnvironmentResponse = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "Variables", WireName: "Variables", Shape: "EnvironmentVariables", Kind: shape.KindMap, Key: &shape.Member{Name: "key", WireName: "key", Shape: "EnvironmentVariableName", Kind: shape.KindString, Limits: &limitsEnvironmentVariableName}, Value: &shape.Member{Name: "value", WireName: "value", Shape: "EnvironmentVariableValue", Kind: shape.KindString}},
+		{Name: "Variables", WireName: "Variables", Shape: "EnvironmentVariables", Kind: shape.KindMap, Sensitive: true, Key: &shape.Member{Name: "key", WireName: "key", Shape: "EnvironmentVariableName", Kind: shape.KindString, Sensitive: true, Limits: &limitsEnvironmentVariableName}, Value: &shape.Member{Name: "value", WireName: "value", Shape: "EnvironmentVariableValue", Kind: shape.KindString, Sensitive: true}},
 		{Name: "Error", WireName: "Error", Shape: "EnvironmentError", Kind: shape.KindStructure},
 	},
 }
@@ -940,10 +940,10 @@ var schemaErrorObject = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "ErrorMessage", WireName: "ErrorMessage", Shape: "ErrorMessage", Kind: shape.KindString},
-		{Name: "ErrorType", WireName: "ErrorType", Shape: "ErrorType", Kind: shape.KindString},
-		{Name: "ErrorData", WireName: "ErrorData", Shape: "ErrorData", Kind: shape.KindString},
-		{Name: "StackTrace", WireName: "StackTrace", Shape: "StackTraceEntries", Kind: shape.KindList, Element: &shape.Member{Name: "member", WireName: "member", Shape: "StackTraceEntry", Kind: shape.KindString}},
+		{Name: "ErrorMessage", WireName: "ErrorMessage", Shape: "ErrorMessage", Kind: shape.KindString, Sensitive: true},
+		{Name: "ErrorType", WireName: "ErrorType", Shape: "ErrorType", Kind: shape.KindString, Sensitive: true},
+		{Name: "ErrorData", WireName: "ErrorData", Shape: "ErrorData", Kind: shape.KindString, Sensitive: true},
+		{Name: "StackTrace", WireName: "StackTrace", Shape: "StackTraceEntries", Kind: shape.KindList, Element: &shape.Member{Name: "member", WireName: "member", Shape: "StackTraceEntry", Kind: shape.KindString, Sensitive: true}},
 	},
 }
 
@@ -1001,7 +1001,7 @@ var schemaEventInput = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "Payload", WireName: "Payload", Shape: "InputPayload", Kind: shape.KindString, Limits: &limitsInputPayload},
+		{Name: "Payload", WireName: "Payload", Shape: "InputPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsInputPayload},
 		{Name: "Truncated", WireName: "Truncated", Shape: "Truncated", Kind: shape.KindBoolean},
 	},
 }
@@ -1011,7 +1011,7 @@ var schemaEventResult = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "Payload", WireName: "Payload", Shape: "OperationPayload", Kind: shape.KindString, Limits: &limitsOperationPayload},
+		{Name: "Payload", WireName: "Payload", Shape: "OperationPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsOperationPayload},
 		{Name: "Truncated", WireName: "Truncated", Shape: "Truncated", Kind: shape.KindBoolean},
 	},
 }
@@ -1094,7 +1094,7 @@ var schemaExecutionDetails = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "InputPayload", WireName: "InputPayload", Shape: "InputPayload", Kind: shape.KindString, Limits: &limitsInputPayload},
+		{Name: "InputPayload", WireName: "InputPayload", Shape: "InputPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsInputPayload},
 	},
 }
 
@@ -1187,7 +1187,7 @@ var schemaFunctionCode = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "ZipFile", WireName: "ZipFile", Shape: "Blob", Kind: shape.KindBlob},
+		{Name: "ZipFile", WireName: "ZipFile", Shape: "Blob", Kind: shape.KindBlob, Sensitive: true},
 		{Name: "S3Bucket", WireName: "S3Bucket", Shape: "S3Bucket", Kind: shape.KindString, Limits: &limitsS3Bucket},
 		{Name: "S3Key", WireName: "S3Key", Shape: "S3Key", Kind: shape.KindString, Limits: &limitsS3Key},
 		{Name: "S3ObjectVersion", WireName: "S3ObjectVersion", Shape: "S3ObjectVersion", Kind: shape.KindString, Limits: &limitsS3ObjectVersion},
@@ -1216,7 +1216,7 @@ var schemaFunctionConfiguration = shape.Schema{
 	Members: []shape.Member{
 		{Name: "FunctionName", WireName: "FunctionName", Shape: "NamespacedFunctionName", Kind: shape.KindString, Limits: &limitsNamespacedFunctionName},
 		{Name: "FunctionArn", WireName: "FunctionArn", Shape: "NameSpacedFunctionArn", Kind: shape.KindString, Limits: &limitsNameSpacedFunctionArn},
-		{Name: "Runtime", WireName: "Runtime", Shape: "Runtime", Kind: shape.KindString, Limits: &limitsRuntime},
+		{Name: "Runtime", WireName: "Runtime", Shape: "Runtime", Kind: shape.KindString},
 		{Name: "Role", WireName: "Role", Shape: "RoleArn", Kind: shape.KindString, Limits: &limitsRoleArn},
 		{Name: "Handler", WireName: "Handler", Shape: "Handler", Kind: shape.KindString, Limits: &limitsHandler},
 		{Name: "CodeSize", WireName: "CodeSize", Shape: "Long", Kind: shape.KindLong},
@@ -1412,8 +1412,8 @@ var schemaGetDurableExecutionResponse = shape.Schema{
 		{Name: "DurableExecutionArn", WireName: "DurableExecutionArn", Shape: "DurableExecutionArn", Kind: shape.KindString, Required: true, Limits: &limitsDurableExecutionArn},
 		{Name: "DurableExecutionName", WireName: "DurableExecutionName", Shape: "DurableExecutionName", Kind: shape.KindString, Required: true, Limits: &limitsDurableExecutionName},
 		{Name: "FunctionArn", WireName: "FunctionArn", Shape: "NameSpacedFunctionArn", Kind: shape.KindString, Required: true, Limits: &limitsNameSpacedFunctionArn},
-		{Name: "InputPayload", WireName: "InputPayload", Shape: "InputPayload", Kind: shape.KindString, Limits: &limitsInputPayload},
-		{Name: "Result", WireName: "Result", Shape: "OutputPayload", Kind: shape.KindString, Limits: &limitsOutputPayload},
+		{Name: "InputPayload", WireName: "InputPayload", Shape: "InputPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsInputPayload},
+		{Name: "Result", WireName: "Result", Shape: "OutputPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsOutputPayload},
 		{Name: "Error", WireName: "Error", Shape: "ErrorObject", Kind: shape.KindStructure},
 		{Name: "StartTimestamp", WireName: "StartTimestamp", Shape: "ExecutionTimestamp", Kind: shape.KindTimestamp, Required: true},
 		{Name: "Status", WireName: "Status", Shape: "ExecutionStatus", Kind: shape.KindString, Required: true, Limits: &limitsExecutionStatus},
@@ -1635,7 +1635,7 @@ var schemaGetLayerVersionResponse = shape.Schema{
 		{Name: "Description", WireName: "Description", Shape: "Description", Kind: shape.KindString, Limits: &limitsDescription},
 		{Name: "CreatedDate", WireName: "CreatedDate", Shape: "Timestamp", Kind: shape.KindString},
 		{Name: "Version", WireName: "Version", Shape: "LayerVersionNumber", Kind: shape.KindLong},
-		{Name: "CompatibleRuntimes", WireName: "CompatibleRuntimes", Shape: "CompatibleRuntimes", Kind: shape.KindList, Limits: &limitsCompatibleRuntimes, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Runtime", Kind: shape.KindString, Limits: &limitsRuntime}},
+		{Name: "CompatibleRuntimes", WireName: "CompatibleRuntimes", Shape: "CompatibleRuntimes", Kind: shape.KindList, Limits: &limitsCompatibleRuntimes, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Runtime", Kind: shape.KindString}},
 		{Name: "LicenseInfo", WireName: "LicenseInfo", Shape: "LicenseInfo", Kind: shape.KindString, Limits: &limitsLicenseInfo},
 		{Name: "CompatibleArchitectures", WireName: "CompatibleArchitectures", Shape: "CompatibleArchitectures", Kind: shape.KindList, Limits: &limitsCompatibleArchitectures, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Architecture", Kind: shape.KindString, Limits: &limitsArchitecture}},
 	},
@@ -1720,7 +1720,7 @@ var schemaImageConfigError = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "ErrorCode", WireName: "ErrorCode", Shape: "String", Kind: shape.KindString},
-		{Name: "Message", WireName: "Message", Shape: "SensitiveString", Kind: shape.KindString},
+		{Name: "Message", WireName: "Message", Shape: "SensitiveString", Kind: shape.KindString, Sensitive: true},
 	},
 }
 
@@ -1844,7 +1844,7 @@ var schemaInvocationRequest = shape.Schema{
 		{Name: "LogType", WireName: "X-Amz-Log-Type", Shape: "LogType", Kind: shape.KindString, Location: shape.LocationHeader, Limits: &limitsLogType},
 		{Name: "ClientContext", WireName: "X-Amz-Client-Context", Shape: "String", Kind: shape.KindString, Location: shape.LocationHeader},
 		{Name: "DurableExecutionName", WireName: "X-Amz-Durable-Execution-Name", Shape: "DurableExecutionName", Kind: shape.KindString, Location: shape.LocationHeader, Limits: &limitsDurableExecutionName},
-		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob, Location: shape.LocationPayload},
+		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob, Location: shape.LocationPayload, Sensitive: true},
 		{Name: "Qualifier", WireName: "Qualifier", Shape: "NumericLatestPublishedOrAliasQualifier", Kind: shape.KindString, Location: shape.LocationQuery, Limits: &limitsNumericLatestPublishedOrAliasQualifier},
 		{Name: "TenantId", WireName: "X-Amz-Tenant-Id", Shape: "TenantId", Kind: shape.KindString, Location: shape.LocationHeader, Limits: &limitsTenantId},
 	},
@@ -1858,7 +1858,7 @@ var schemaInvocationResponse = shape.Schema{
 		{Name: "StatusCode", WireName: "StatusCode", Shape: "Integer", Kind: shape.KindInteger, Location: shape.LocationStatusCode},
 		{Name: "FunctionError", WireName: "X-Amz-Function-Error", Shape: "String", Kind: shape.KindString, Location: shape.LocationHeader},
 		{Name: "LogResult", WireName: "X-Amz-Log-Result", Shape: "String", Kind: shape.KindString, Location: shape.LocationHeader},
-		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob, Location: shape.LocationPayload},
+		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob, Location: shape.LocationPayload, Sensitive: true},
 		{Name: "ExecutedVersion", WireName: "X-Amz-Executed-Version", Shape: "Version", Kind: shape.KindString, Location: shape.LocationHeader, Limits: &limitsVersion},
 		{Name: "DurableExecutionArn", WireName: "X-Amz-Durable-Execution-Arn", Shape: "DurableExecutionArn", Kind: shape.KindString, Location: shape.LocationHeader, Limits: &limitsDurableExecutionArn},
 	},
@@ -1887,7 +1887,7 @@ var schemaInvokeResponseStreamUpdate = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob},
+		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob, Sensitive: true},
 	},
 }
 
@@ -1912,7 +1912,7 @@ var schemaInvokeWithResponseStreamRequest = shape.Schema{
 		{Name: "LogType", WireName: "X-Amz-Log-Type", Shape: "LogType", Kind: shape.KindString, Location: shape.LocationHeader, Limits: &limitsLogType},
 		{Name: "ClientContext", WireName: "X-Amz-Client-Context", Shape: "String", Kind: shape.KindString, Location: shape.LocationHeader},
 		{Name: "Qualifier", WireName: "Qualifier", Shape: "NumericLatestPublishedOrAliasQualifier", Kind: shape.KindString, Location: shape.LocationQuery, Limits: &limitsNumericLatestPublishedOrAliasQualifier},
-		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob, Location: shape.LocationPayload},
+		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob, Location: shape.LocationPayload, Sensitive: true},
 		{Name: "TenantId", WireName: "X-Amz-Tenant-Id", Shape: "TenantId", Kind: shape.KindString, Location: shape.LocationHeader, Limits: &limitsTenantId},
 	},
 }
@@ -2044,7 +2044,7 @@ var schemaLayerVersionContentInput = shape.Schema{
 		{Name: "S3Bucket", WireName: "S3Bucket", Shape: "S3Bucket", Kind: shape.KindString, Limits: &limitsS3Bucket},
 		{Name: "S3Key", WireName: "S3Key", Shape: "S3Key", Kind: shape.KindString, Limits: &limitsS3Key},
 		{Name: "S3ObjectVersion", WireName: "S3ObjectVersion", Shape: "S3ObjectVersion", Kind: shape.KindString, Limits: &limitsS3ObjectVersion},
-		{Name: "ZipFile", WireName: "ZipFile", Shape: "Blob", Kind: shape.KindBlob},
+		{Name: "ZipFile", WireName: "ZipFile", Shape: "Blob", Kind: shape.KindBlob, Sensitive: true},
 	},
 }
 
@@ -2070,7 +2070,7 @@ var schemaLayerVersionsListItem = shape.Schema{
 		{Name: "Version", WireName: "Version", Shape: "LayerVersionNumber", Kind: shape.KindLong},
 		{Name: "Description", WireName: "Description", Shape: "Description", Kind: shape.KindString, Limits: &limitsDescription},
 		{Name: "CreatedDate", WireName: "CreatedDate", Shape: "Timestamp", Kind: shape.KindString},
-		{Name: "CompatibleRuntimes", WireName: "CompatibleRuntimes", Shape: "CompatibleRuntimes", Kind: shape.KindList, Limits: &limitsCompatibleRuntimes, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Runtime", Kind: shape.KindString, Limits: &limitsRuntime}},
+		{Name: "CompatibleRuntimes", WireName: "CompatibleRuntimes", Shape: "CompatibleRuntimes", Kind: shape.KindList, Limits: &limitsCompatibleRuntimes, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Runtime", Kind: shape.KindString}},
 		{Name: "LicenseInfo", WireName: "LicenseInfo", Shape: "LicenseInfo", Kind: shape.KindString, Limits: &limitsLicenseInfo},
 		{Name: "CompatibleArchitectures", WireName: "CompatibleArchitectures", Shape: "CompatibleArchitectures", Kind: shape.KindList, Limits: &limitsCompatibleArchitectures, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Architecture", Kind: shape.KindString, Limits: &limitsArchitecture}},
 	},
@@ -2300,7 +2300,7 @@ var schemaListLayerVersionsRequest = shape.Schema{
 	Name:    "ListLayerVersionsRequest",
 	Payload: -1,
 	Members: []shape.Member{
-		{Name: "CompatibleRuntime", WireName: "CompatibleRuntime", Shape: "Runtime", Kind: shape.KindString, Location: shape.LocationQuery, Limits: &limitsRuntime},
+		{Name: "CompatibleRuntime", WireName: "CompatibleRuntime", Shape: "Runtime", Kind: shape.KindString, Location: shape.LocationQuery},
 		{Name: "LayerName", WireName: "LayerName", Shape: "LayerName", Kind: shape.KindString, Location: shape.LocationURI, Required: true, Limits: &limitsLayerName},
 		{Name: "Marker", WireName: "Marker", Shape: "String", Kind: shape.KindString, Location: shape.LocationQuery},
 		{Name: "MaxItems", WireName: "MaxItems", Shape: "MaxLayerListItems", Kind: shape.KindInteger, Location: shape.LocationQuery, Limits: &limitsMaxLayerListItems},
@@ -2322,7 +2322,7 @@ var schemaListLayersRequest = shape.Schema{
 	Name:    "ListLayersRequest",
 	Payload: -1,
 	Members: []shape.Member{
-		{Name: "CompatibleRuntime", WireName: "CompatibleRuntime", Shape: "Runtime", Kind: shape.KindString, Location: shape.LocationQuery, Limits: &limitsRuntime},
+		{Name: "CompatibleRuntime", WireName: "CompatibleRuntime", Shape: "Runtime", Kind: shape.KindString, Location: shape.LocationQuery},
 		{Name: "Marker", WireName: "Marker", Shape: "String", Kind: shape.KindString, Location: shape.LocationQuery},
 		{Name: "MaxItems", WireName: "MaxItems", Shape: "MaxLayerListItems", Kind: shape.KindInteger, Location: shape.LocationQuery, Limits: &limitsMaxLayerListItems},
 		{Name: "CompatibleArchitecture", WireName: "CompatibleArchitecture", Shape: "Architecture", Kind: shape.KindString, Location: shape.LocationQuery, Limits: &limitsArchitecture},
@@ -2470,7 +2470,7 @@ var schemaOperationUpdate = shape.Schema{
 		{Name: "Type", WireName: "Type", Shape: "OperationType", Kind: shape.KindString, Required: true, Limits: &limitsOperationType},
 		{Name: "SubType", WireName: "SubType", Shape: "OperationSubType", Kind: shape.KindString, Limits: &limitsOperationSubType},
 		{Name: "Action", WireName: "Action", Shape: "OperationAction", Kind: shape.KindString, Required: true, Limits: &limitsOperationAction},
-		{Name: "Payload", WireName: "Payload", Shape: "OperationPayload", Kind: shape.KindString, Limits: &limitsOperationPayload},
+		{Name: "Payload", WireName: "Payload", Shape: "OperationPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsOperationPayload},
 		{Name: "Error", WireName: "Error", Shape: "ErrorObject", Kind: shape.KindStructure},
 		{Name: "ContextOptions", WireName: "ContextOptions", Shape: "ContextOptions", Kind: shape.KindStructure},
 		{Name: "StepOptions", WireName: "StepOptions", Shape: "StepOptions", Kind: shape.KindStructure},
@@ -2547,7 +2547,7 @@ var schemaPublishLayerVersionRequest = shape.Schema{
 		{Name: "LayerName", WireName: "LayerName", Shape: "LayerName", Kind: shape.KindString, Location: shape.LocationURI, Required: true, Limits: &limitsLayerName},
 		{Name: "Description", WireName: "Description", Shape: "Description", Kind: shape.KindString, Limits: &limitsDescription},
 		{Name: "Content", WireName: "Content", Shape: "LayerVersionContentInput", Kind: shape.KindStructure, Required: true},
-		{Name: "CompatibleRuntimes", WireName: "CompatibleRuntimes", Shape: "CompatibleRuntimes", Kind: shape.KindList, Limits: &limitsCompatibleRuntimes, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Runtime", Kind: shape.KindString, Limits: &limitsRuntime}},
+		{Name: "CompatibleRuntimes", WireName: "CompatibleRuntimes", Shape: "CompatibleRuntimes", Kind: shape.KindList, Limits: &limitsCompatibleRuntimes, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Runtime", Kind: shape.KindString}},
 		{Name: "LicenseInfo", WireName: "LicenseInfo", Shape: "LicenseInfo", Kind: shape.KindString, Limits: &limitsLicenseInfo},
 		{Name: "CompatibleArchitectures", WireName: "CompatibleArchitectures", Shape: "CompatibleArchitectures", Kind: shape.KindList, Limits: &limitsCompatibleArchitectures, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Architecture", Kind: shape.KindString, Limits: &limitsArchitecture}},
 	},
@@ -2564,7 +2564,7 @@ var schemaPublishLayerVersionResponse = shape.Schema{
 		{Name: "Description", WireName: "Description", Shape: "Description", Kind: shape.KindString, Limits: &limitsDescription},
 		{Name: "CreatedDate", WireName: "CreatedDate", Shape: "Timestamp", Kind: shape.KindString},
 		{Name: "Version", WireName: "Version", Shape: "LayerVersionNumber", Kind: shape.KindLong},
-		{Name: "CompatibleRuntimes", WireName: "CompatibleRuntimes", Shape: "CompatibleRuntimes", Kind: shape.KindList, Limits: &limitsCompatibleRuntimes, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Runtime", Kind: shape.KindString, Limits: &limitsRuntime}},
+		{Name: "CompatibleRuntimes", WireName: "CompatibleRuntimes", Shape: "CompatibleRuntimes", Kind: shape.KindList, Limits: &limitsCompatibleRuntimes, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Runtime", Kind: shape.KindString}},
 		{Name: "LicenseInfo", WireName: "LicenseInfo", Shape: "LicenseInfo", Kind: shape.KindString, Limits: &limitsLicenseInfo},
 		{Name: "CompatibleArchitectures", WireName: "CompatibleArchitectures", Shape: "CompatibleArchitectures", Kind: shape.KindList, Limits: &limitsCompatibleArchitectures, Element: &shape.Member{Name: "member", WireName: "member", Shape: "Architecture", Kind: shape.KindString, Limits: &limitsArchitecture}},
 	},
@@ -2827,7 +2827,7 @@ var schemaRuntimeVersionError = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "ErrorCode", WireName: "ErrorCode", Shape: "String", Kind: shape.KindString},
-		{Name: "Message", WireName: "Message", Shape: "SensitiveString", Kind: shape.KindString},
+		{Name: "Message", WireName: "Message", Shape: "SensitiveString", Kind: shape.KindString, Sensitive: true},
 	},
 }
 
@@ -2926,7 +2926,7 @@ var schemaSendDurableExecutionCallbackSuccessRequest = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "CallbackId", WireName: "CallbackId", Shape: "CallbackId", Kind: shape.KindString, Location: shape.LocationURI, Required: true, Limits: &limitsCallbackId},
-		{Name: "Result", WireName: "Result", Shape: "BinaryOperationPayload", Kind: shape.KindBlob, Location: shape.LocationPayload, Limits: &limitsBinaryOperationPayload},
+		{Name: "Result", WireName: "Result", Shape: "BinaryOperationPayload", Kind: shape.KindBlob, Location: shape.LocationPayload, Sensitive: true, Limits: &limitsBinaryOperationPayload},
 	},
 }
 
@@ -3026,7 +3026,7 @@ var schemaStepDetails = shape.Schema{
 	Members: []shape.Member{
 		{Name: "Attempt", WireName: "Attempt", Shape: "AttemptCount", Kind: shape.KindInteger, Limits: &limitsAttemptCount},
 		{Name: "NextAttemptTimestamp", WireName: "NextAttemptTimestamp", Shape: "ExecutionTimestamp", Kind: shape.KindTimestamp},
-		{Name: "Result", WireName: "Result", Shape: "OperationPayload", Kind: shape.KindString, Limits: &limitsOperationPayload},
+		{Name: "Result", WireName: "Result", Shape: "OperationPayload", Kind: shape.KindString, Sensitive: true, Limits: &limitsOperationPayload},
 		{Name: "Error", WireName: "Error", Shape: "ErrorObject", Kind: shape.KindStructure},
 	},
 }
@@ -3284,7 +3284,7 @@ var schemaUpdateFunctionCodeRequest = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "FunctionName", WireName: "FunctionName", Shape: "FunctionName", Kind: shape.KindString, Location: shape.LocationURI, Required: true, Limits: &limitsFunctionName},
-		{Name: "ZipFile", WireName: "ZipFile", Shape: "Blob", Kind: shape.KindBlob},
+		{Name: "ZipFile", WireName: "ZipFile", Shape: "Blob", Kind: shape.KindBlob, Sensitive: true},
 		{Name: "S3Bucket", WireName: "S3Bucket", Shape: "S3Bucket", Kind: shape.KindString, Limits: &limitsS3Bucket},
 		{Name: "S3Key", WireName: "S3Key", Shape: "S3Key", Kind: shape.KindString, Limits: &limitsS3Key},
 		{Name: "S3ObjectVersion", WireName: "S3ObjectVersion", Shape: "S3ObjectVersion", Kind: shape.KindString, Limits: &limitsS3ObjectVersion},
@@ -3311,7 +3311,7 @@ var schemaUpdateFunctionConfigurationRequest = shape.Schema{
 		{Name: "MemorySize", WireName: "MemorySize", Shape: "MemorySize", Kind: shape.KindInteger, Limits: &limitsMemorySize},
 		{Name: "VpcConfig", WireName: "VpcConfig", Shape: "VpcConfig", Kind: shape.KindStructure},
 		{Name: "Environment", WireName: "Environment", Shape: "Environment", Kind: shape.KindStructure},
-		{Name: "Runtime", WireName: "Runtime", Shape: "Runtime", Kind: shape.KindString, Limits: &limitsRuntime},
+		{Name: "Runtime", WireName: "Runtime", Shape: "Runtime", Kind: shape.KindString},
 		{Name: "DeadLetterConfig", WireName: "DeadLetterConfig", Shape: "DeadLetterConfig", Kind: shape.KindStructure},
 		{Name: "KMSKeyArn", WireName: "KMSKeyArn", Shape: "KMSKeyArn", Kind: shape.KindString, Limits: &limitsKMSKeyArn},
 		{Name: "TracingConfig", WireName: "TracingConfig", Shape: "TracingConfig", Kind: shape.KindStructure},

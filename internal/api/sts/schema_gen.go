@@ -45,7 +45,7 @@ var schemaAssumeRoleWithSAMLRequest = shape.Schema{
 	Members: []shape.Member{
 		{Name: "RoleArn", WireName: "RoleArn", Shape: "arnType", Kind: shape.KindString, Required: true, Limits: &limitsArnType},
 		{Name: "PrincipalArn", WireName: "PrincipalArn", Shape: "arnType", Kind: shape.KindString, Required: true, Limits: &limitsArnType},
-		{Name: "SAMLAssertion", WireName: "SAMLAssertion", Shape: "SAMLAssertionType", Kind: shape.KindString, Required: true, Limits: &limitsSAMLAssertionType},
+		{Name: "SAMLAssertion", WireName: "SAMLAssertion", Shape: "SAMLAssertionType", Kind: shape.KindString, Required: true, Sensitive: true, Limits: &limitsSAMLAssertionType},
 		{Name: "PolicyArns", WireName: "PolicyArns", Shape: "policyDescriptorListType", Kind: shape.KindList, Element: &shape.Member{Name: "member", WireName: "member", Shape: "PolicyDescriptorType", Kind: shape.KindStructure}},
 		{Name: "Policy", WireName: "Policy", Shape: "sessionPolicyDocumentType", Kind: shape.KindString, Limits: &limitsSessionPolicyDocumentType},
 		{Name: "DurationSeconds", WireName: "DurationSeconds", Shape: "roleDurationSecondsType", Kind: shape.KindInteger, Limits: &limitsRoleDurationSecondsType},
@@ -76,7 +76,7 @@ var schemaAssumeRoleWithWebIdentityRequest = shape.Schema{
 	Members: []shape.Member{
 		{Name: "RoleArn", WireName: "RoleArn", Shape: "arnType", Kind: shape.KindString, Required: true, Limits: &limitsArnType},
 		{Name: "RoleSessionName", WireName: "RoleSessionName", Shape: "roleSessionNameType", Kind: shape.KindString, Required: true, Limits: &limitsRoleSessionNameType},
-		{Name: "WebIdentityToken", WireName: "WebIdentityToken", Shape: "clientTokenType", Kind: shape.KindString, Required: true, Limits: &limitsClientTokenType},
+		{Name: "WebIdentityToken", WireName: "WebIdentityToken", Shape: "clientTokenType", Kind: shape.KindString, Required: true, Sensitive: true, Limits: &limitsClientTokenType},
 		{Name: "ProviderId", WireName: "ProviderId", Shape: "urlType", Kind: shape.KindString, Limits: &limitsUrlType},
 		{Name: "PolicyArns", WireName: "PolicyArns", Shape: "policyDescriptorListType", Kind: shape.KindList, Element: &shape.Member{Name: "member", WireName: "member", Shape: "PolicyDescriptorType", Kind: shape.KindStructure}},
 		{Name: "Policy", WireName: "Policy", Shape: "sessionPolicyDocumentType", Kind: shape.KindString, Limits: &limitsSessionPolicyDocumentType},
@@ -136,7 +136,7 @@ var schemaCredentials = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "AccessKeyId", WireName: "AccessKeyId", Shape: "accessKeyIdType", Kind: shape.KindString, Required: true, Limits: &limitsAccessKeyIdType},
-		{Name: "SecretAccessKey", WireName: "SecretAccessKey", Shape: "accessKeySecretType", Kind: shape.KindString, Required: true},
+		{Name: "SecretAccessKey", WireName: "SecretAccessKey", Shape: "accessKeySecretType", Kind: shape.KindString, Required: true, Sensitive: true},
 		{Name: "SessionToken", WireName: "SessionToken", Shape: "tokenType", Kind: shape.KindString, Required: true},
 		{Name: "Expiration", WireName: "Expiration", Shape: "dateType", Kind: shape.KindTimestamp, Required: true},
 	},
@@ -229,7 +229,7 @@ var schemaGetDelegatedAccessTokenRequest = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "TradeInToken", WireName: "TradeInToken", Shape: "tradeInTokenType", Kind: shape.KindString, Required: true},
+		{Name: "TradeInToken", WireName: "TradeInToken", Shape: "tradeInTokenType", Kind: shape.KindString, Required: true, Sensitive: true},
 	},
 }
 
@@ -305,7 +305,7 @@ var schemaGetWebIdentityTokenResponse = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "WebIdentityToken", WireName: "WebIdentityToken", Shape: "webIdentityTokenType", Kind: shape.KindString},
+		{Name: "WebIdentityToken", WireName: "WebIdentityToken", Shape: "webIdentityTokenType", Kind: shape.KindString, Sensitive: true},
 		{Name: "Expiration", WireName: "Expiration", Shape: "dateType", Kind: shape.KindTimestamp},
 	},
 }

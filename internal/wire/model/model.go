@@ -70,10 +70,14 @@ type Shape struct {
 	Enum []string `json:"enum"`
 	// EnumOpen is set by an override: other values are accepted.
 	EnumOpen bool `json:"-"`
+	// EnumOrder is set by an override: the order that messages list values in.
+	EnumOrder []string `json:"-"`
 
 	Min     *float64 `json:"min"`
 	Max     *float64 `json:"max"`
 	Pattern string   `json:"pattern"`
+	// UniqueItems is no trait of botocore's dialect; test models use it.
+	UniqueItems bool `json:"uniqueItems"`
 
 	Payload         string        `json:"payload"`
 	Flattened       bool          `json:"flattened"`

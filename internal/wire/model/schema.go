@@ -69,7 +69,7 @@ var timestampFormats = map[string]shape.TimestampFormat{
 
 var kinds = map[string]shape.Kind{
 	"structure": shape.KindStructure, "list": shape.KindList, "map": shape.KindMap, "string": shape.KindString,
-	"character": shape.KindString, "boolean": shape.KindBoolean, "integer": shape.KindInteger, "long": shape.KindLong,
+	"character": shape.KindString, "boolean": shape.KindBoolean, "byte": shape.KindByte, "short": shape.KindShort, "integer": shape.KindInteger, "long": shape.KindLong,
 	"float": shape.KindFloat, "double": shape.KindDouble, "blob": shape.KindBlob, "timestamp": shape.KindTimestamp,
 }
 
@@ -95,6 +95,7 @@ func (m *Model) member(name string, r *Ref) (*shape.Member, error) {
 		Event:       r.EventStream || target.EventStream,
 		Union:       target.Union,
 		Idempotent:  r.Idempotency,
+		Sensitive:   target.Sensitive,
 		ElementName: target.LocationName,
 	}
 	if r.EventHeader {
@@ -132,11 +133,14 @@ func (m *Model) member(name string, r *Ref) (*shape.Member, error) {
 }
 
 func limits(s *Shape) (*shape.Limits, error) {
-	l := &shape.Limits{}
+	l := &shape.Limits{Unique: s.UniqueItems}
 	if !s.EnumOpen {
 		l.Enum = s.Enum
+		if s.EnumOrder != nil {
+			l.Enum = s.EnumOrder
+		}
 	}
-	if s.Min == nil && s.Max == nil && s.Pattern == "" && len(l.Enum) == 0 {
+	if s.Min == nil && s.Max == nil && s.Pattern == "" && len(l.Enum) == 0 && !s.UniqueItems {
 		return nil, nil
 	}
 	if s.Min != nil {

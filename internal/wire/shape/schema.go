@@ -9,6 +9,8 @@ const (
 	KindMap
 	KindString
 	KindBoolean
+	KindByte    // 8 bits, signed
+	KindShort   // 16 bits
 	KindInteger // 32 bits
 	KindLong    // 64 bits
 	KindFloat   // 32 bits
@@ -20,7 +22,7 @@ const (
 
 var kindNames = [...]string{
 	KindStructure: "structure", KindList: "list", KindMap: "map", KindString: "string", KindBoolean: "boolean",
-	KindInteger: "integer", KindLong: "long", KindFloat: "float", KindDouble: "double", KindBlob: "blob",
+	KindByte: "byte", KindShort: "short", KindInteger: "integer", KindLong: "long", KindFloat: "float", KindDouble: "double", KindBlob: "blob",
 	KindTimestamp: "timestamp", KindDocument: "document",
 }
 
@@ -82,6 +84,7 @@ type Member struct {
 	Event      bool // an event stream
 	Union      bool // a structure of which one member is set
 	Idempotent bool
+	Sensitive  bool // its value is never shown
 
 	Namespace       string
 	NamespacePrefix string
@@ -128,6 +131,8 @@ type Limits struct {
 	HasMin, HasMax bool
 	Pattern        *Pattern
 	Enum           []string
+	// Unique lists have no two equal elements.
+	Unique bool
 }
 
 // ByWireName finds a member in a body by its name on the wire, -1 when unknown.

@@ -1,0 +1,148 @@
+package wire
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/lambdad/lambdad/internal/wire/httpbind"
+)
+
+// bodyMaxDefault bounds request bodies of services that name no bound.
+const bodyMaxDefault = 16 << 20
+
+// errBodyTooLarge is turned into the service's own fault.
+var errBodyTooLarge = errors.New("the request body is too large")
+
+// readBody reads the whole body once, into one buffer of the right size.
+// Signatures cover the whole body, so nothing can be decided before it is read.
+// (A service with streaming payloads would here leave bodies that sigv4 calls
+// streaming unread, and hand its chunk reader on.)
+func (x *exchange) readBody(ep *endpoint, op *Operation) error {
+	if x.bodyRead {
+		return nil
+	}
+	x.bodyRead = true
+	limit, name := int64(bodyMaxDefault), x.operationLabel(op)
+	if ep != nil && ep.BodyMax > 0 {
+		limit = ep.BodyMax
+	}
+	if op != nil && op.BodyMax > 0 {
+		limit = op.BodyMax
+	}
+	body, err := readAll(x.r, limit)
+	if err == nil && op != nil && op.Compressed && strings.EqualFold(lastEncoding(x.r), "gzip") {
+		body, err = gunzip(body, limit)
+	}
+	if errors.Is(err, errBodyTooLarge) {
+		x.w.Header().Set("Connection", "close") // the rest is not read
+		return NewFault(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
+			"Request must be smaller than %d bytes for the %s operation", limit, name)
+	}
+	if err != nil {
+		return fmt.Errorf("read the request body: %w", err)
+	}
+	x.body = body
+	return nil
+}
+
+func (x *exchange) operationLabel(op *Operation) string {
+	switch {
+	case op == nil:
+		return "requested"
+	case op.BodyMaxName != "":
+		return op.BodyMaxName
+	}
+	return op.Name
+}
+
+func readAll(r *http.Request, limit int64) ([]byte, error) {
+	switch {
+	case r.ContentLength > limit:
+		return nil, errBodyTooLarge
+	case r.ContentLength == 0:
+		return nil, nil
+	case r.ContentLength > 0:
+		body := make([]byte, r.ContentLength)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	return readUnsized(r.Body, limit)
+}
+
+func readUnsized(r io.Reader, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	n, err := io.Copy(&b, io.LimitReader(r, limit+1))
+	if err == nil && n > limit {
+		err = errBodyTooLarge
+	}
+	return b.Bytes(), err
+}
+
+func lastEncoding(r *http.Request) string {
+	encodings := strings.Split(r.Header.Get("Content-Encoding"), ",")
+	return strings.TrimSpace(encodings[len(encodings)-1])
+}
+
+func gunzip(body []byte, limit int64) ([]byte, error) {
+	zr, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, NewFault(http.StatusBadRequest, "SerializationException", "The body is not gzip")
+	}
+	out, err := readUnsized(zr, limit)
+	if err != nil && !errors.Is(err, errBodyTooLarge) {
+		return nil, NewFault(http.StatusBadRequest, "SerializationException", "The body is not gzip")
+	}
+	return out, err
+}
+
+// readForm reads the parameters of the query protocol: those of the body, or of
+// the URL where the body has none.
+func (x *exchange) readForm(ep *endpoint) (httpbind.Query, error) {
+	if x.form != nil {
+		return x.form, nil
+	}
+	if err := x.readBody(ep, nil); err != nil {
+		return nil, err
+	}
+	var err error
+	if len(x.body) > 0 {
+		x.form, err = httpbind.ParseQuery(string(x.body))
+	} else {
+		x.form, err = httpbind.ParseQuery(x.r.URL.RawQuery)
+	}
+	return x.form, err
+}
+
+// queryOperation finds the operation that a form names.
+func (x *exchange) queryOperation() error {
+	form, err := x.readForm(x.endpoint)
+	if err != nil {
+		return x.decodeFault(err)
+	}
+	action, ok := form.Get("Action")
+	if !ok {
+		return NewFault(http.StatusBadRequest, "MissingAction", "The request must contain the parameter Action.")
+	}
+	version, _ := form.Get("Version")
+	op := x.endpoint.byName[action]
+	if op == nil || version != "" && version != x.endpoint.APIVersion {
+		return NewFault(http.StatusBadRequest, "InvalidAction", "Could not find operation %s for version %s", action, version)
+	}
+	x.op = op
+	return nil
+}
+
+// checkMedia refuses content types that do not fit, where the service asks for
+// it. AWS's own services take what comes (curl's default type reaches Lambda);
+// Smithy's servers do not.
+func (x *exchange) checkMedia() error {
+	if !x.endpoint.StrictMedia {
+		return nil
+	}
+	return x.strictMedia()
+}
