@@ -1,11 +1,16 @@
 package lambda
 
 import (
+	"fmt"
+	"strings"
+
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 )
 
 // layersMax is how many layers a function may have. Source: Lambda quotas.
 const layersMax = 5
+
+const vpcIDBytesMax = 1024
 
 // unenforced are settings that nothing here would act on. Storing them would
 // promise what is not kept, so all but their neutral forms are refused: with AWS's own
@@ -33,6 +38,9 @@ func (u *unenforced) check() error {
 		return invalid("Layer version %s does not exist.", u.Layers[0])
 	}
 	if v := u.VpcConfig; v != nil {
+		if err := checkVpcIDs(v); err != nil {
+			return err
+		}
 		// Recorded: test_invalid_vpc_config_subnet, test_invalid_vpc_config_security_group.
 		if len(v.SubnetIds) > 0 {
 			return invalid("Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. EC2 Error Message: The subnet ID '%s' does not exist", v.SubnetIds[0])
@@ -69,6 +77,39 @@ func (u *unenforced) check() error {
 		return refused("PublishTo")
 	}
 	return nil
+}
+
+// checkVpcIDs holds the constraints that AWS enforces and the pinned model does not carry
+// (recorded: test_invalid_vpc_config_subnet, test_invalid_vpc_config_security_group).
+func checkVpcIDs(v *api.VpcConfig) error {
+	for _, list := range []struct {
+		member, pattern, prefix string
+		upper                   bool
+		ids                     []string
+	}{
+		{"vpcConfig.subnetIds", "subnet-[0-9a-z]*", "subnet-", false, v.SubnetIds},
+		{"vpcConfig.securityGroupIds", "sg-[0-9a-zA-Z]*", "sg-", true, v.SecurityGroupIds},
+	} {
+		for _, id := range list.ids {
+			rest, ok := strings.CutPrefix(id, list.prefix)
+			if !ok || len(id) > vpcIDBytesMax || !alphanumeric(rest, list.upper) {
+				return constraint("["+strings.Join(list.ids, ", ")+"]", list.member, fmt.Sprintf("Member must satisfy constraint: "+
+					"[Member must have length less than or equal to %d, Member must have length greater than or equal to 0, "+
+					"Member must satisfy regular expression pattern: %s]", vpcIDBytesMax, list.pattern))
+			}
+		}
+	}
+	return nil
+}
+
+func alphanumeric(s string, upper bool) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || upper && c >= 'A' && c <= 'Z') {
+			return false
+		}
+	}
+	return true
 }
 
 func refused(setting string) error {
