@@ -182,14 +182,19 @@ func parseJava(_, stderr []byte) (interpreter, error) {
 	if home == "" {
 		return interpreter{}, errors.New("it names no java.home")
 	}
-	version := values["java.version"]
+	version := javaVersion(values["java.version"])
+	return interpreter{version: version, executable: filepath.Join(home, "bin", "java"), prefix: home, libraries: []string{home}}, nil
+}
+
+// javaVersion brings a Java version to the form of the others.
+func javaVersion(version string) string {
 	if old, ok := strings.CutPrefix(version, "1."); ok { // 1.8.0_402 is Java 8, update 402
 		version = strings.ReplaceAll(old, "_", ".")
 	}
 	if version != "" && !strings.Contains(version, ".") { // 25 is 25.0.0
 		version += ".0.0"
 	}
-	return interpreter{version: version, executable: filepath.Join(home, "bin", "java"), prefix: home, libraries: []string{home}}, nil
+	return version
 }
 
 // HostArchitecture is this machine's, as AWS names it, or GOARCH if AWS has no name for it.
