@@ -28,9 +28,20 @@ type Directory struct {
 	generation atomic.Uint64
 
 	mu      sync.Mutex
-	applied store.Revision
+	applied progress
 	changed chan struct{} // closed and replaced when applied grows
 	failed  error         // why the directory follows no more
+}
+
+// progress is how far the directory has followed: so many changes of a commit,
+// and all of the commits before it. A watch does not tell where a commit ends.
+type progress struct {
+	revision store.Revision
+	changes  int
+}
+
+func (p progress) reached(q progress) bool {
+	return p.revision > q.revision || p.revision == q.revision && p.changes >= q.changes
 }
 
 type keyEntry struct {
@@ -93,7 +104,7 @@ func (d *Directory) load(ctx context.Context) (store.Revision, error) {
 		}
 	}
 	d.forgetUnseen(seen)
-	d.advance(rev)
+	d.advance(progress{rev, store.CommitWritesMax})
 	return rev, nil
 }
 
@@ -121,13 +132,18 @@ func (d *Directory) follow(ctx context.Context, from store.Revision) error {
 	for ctx.Err() == nil {
 		changes, err := d.records.Watch(ctx, storePrefix, from)
 		if err == nil {
+			at := progress{revision: from}
 			for c := range changes {
 				if c.Kind == store.WriteDelete {
 					d.drop(c.Record.Key)
 				} else if err := d.put(c.Record); err != nil {
 					return err
 				}
-				d.advance(c.Record.Revision)
+				if c.Record.Revision != at.revision {
+					at = progress{revision: c.Record.Revision}
+				}
+				at.changes++
+				d.advance(at)
 			}
 		}
 		if ctx.Err() != nil {
@@ -140,12 +156,12 @@ func (d *Directory) follow(ctx context.Context, from store.Revision) error {
 	return nil
 }
 
-func (d *Directory) advance(rev store.Revision) {
+func (d *Directory) advance(to progress) {
 	d.generation.Add(1)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if rev > d.applied {
-		d.applied = rev
+	if !d.applied.reached(to) {
+		d.applied = to
 		close(d.changed)
 		d.changed = make(chan struct{})
 	}
@@ -160,13 +176,13 @@ func (d *Directory) fail(err error) {
 	d.changed = make(chan struct{})
 }
 
-// await returns when the directory has applied a revision.
-func (d *Directory) await(ctx context.Context, rev store.Revision) error {
+// await returns when the directory has followed so far.
+func (d *Directory) await(ctx context.Context, to progress) error {
 	for {
 		d.mu.Lock()
 		applied, changed, failed := d.applied, d.changed, d.failed
 		d.mu.Unlock()
-		if applied >= rev {
+		if to.changes == 0 || applied.reached(to) {
 			return nil
 		}
 		if failed != nil {

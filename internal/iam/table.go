@@ -83,7 +83,9 @@ func Drop(key string, cond store.Condition) store.Write {
 // Retry runs a transaction: f reads what it needs and returns its writes, and
 // is run again when another writer was faster. It returns after the directory
 // of this node knows what was written, so that a client can use at once what
-// it was just given. No writes is no commit.
+// it was just given. No writes is no commit. Only records that exist may be
+// dropped: a delete that changes nothing is not reported, and would be waited
+// for in vain.
 func (t *Table) Retry(ctx context.Context, f func(ctx context.Context) ([]store.Write, error)) error {
 	var last error
 	for range commitAttempts {
@@ -96,7 +98,7 @@ func (t *Table) Retry(ctx context.Context, f func(ctx context.Context) ([]store.
 		}
 		rev, err := t.records.Commit(ctx, writes...)
 		if err == nil {
-			return t.dir.await(ctx, rev)
+			return t.dir.await(ctx, progress{rev, changes(writes)})
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return fmt.Errorf("commit identities: %w", err)
@@ -104,4 +106,15 @@ func (t *Table) Retry(ctx context.Context, f func(ctx context.Context) ([]store.
 		last = err
 	}
 	return fmt.Errorf("commit identities: %d attempts: %w", commitAttempts, last)
+}
+
+// changes counts what a watch will report of a commit.
+func changes(writes []store.Write) int {
+	n := 0
+	for _, w := range writes {
+		if w.Kind != store.WriteCheck {
+			n++
+		}
+	}
+	return n
 }
