@@ -6,6 +6,7 @@
 package wire
 
 import (
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -38,4 +39,8 @@ type Call struct {
 	Endpoint string
 	// Received is when the request's header had been read.
 	Received time.Time
+	// TraceID is the request's X-Amzn-Trace-Id.
+	TraceID string
+	// AnswerHeader takes headers of the answer that no shape carries.
+	AnswerHeader http.Header
 }

@@ -112,6 +112,8 @@ func (x *exchange) authenticate() (*Call, error) {
 		UserAgent:       x.r.UserAgent(),
 		SecureTransport: x.r.TLS != nil,
 		Received:        x.received,
+		TraceID:         x.r.Header.Get("X-Amzn-Trace-Id"),
+		AnswerHeader:    x.w.Header(),
 	}
 	if addr, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
 		call.SourceIP = addr.Addr().Unmap()

@@ -1,0 +1,254 @@
+// Package frontend owns the door through which invokes come in: it reads the
+// function's name, resolves the version, checks state, size and form, counts
+// concurrency, and gives the answer back in Lambda's shapes. It must never import
+// control: function records reach it through record's view, so that invokes keep
+// working while the control plane is down.
+package frontend
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/assignment"
+	"github.com/lambdad/lambdad/internal/frontend/counting"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/wire"
+	"github.com/lambdad/lambdad/internal/worker"
+)
+
+const (
+	// payloadBytesMax bounds a synchronous request. Source: Lambda quotas,
+	// "Invocation payload"; the figure is what AWS's error prints.
+	payloadBytesMax = 6291456
+	// clientContextBytesMax bounds the header, encoded. Source: Lambda API, Invoke, X-Amz-Client-Context.
+	clientContextBytesMax = 3583
+	// retryAfter is what a throttled caller is told to wait.
+	retryAfter = 1
+)
+
+// Functions is the view of function records: *record.Functions.
+type Functions interface {
+	Function(id record.FunctionID, version string) (*record.Function, bool)
+	// Refresh reads the store, for a record written a moment ago.
+	Refresh(ctx context.Context, id record.FunctionID, version string) (*record.Function, bool, error)
+}
+
+// Invoker runs an invoke in an environment: *assignment.Assigner.
+type Invoker interface {
+	Invoke(fn *record.Function, tenantID string, in *worker.Invocation) (worker.Result, error)
+}
+
+// Options are a frontend's doors.
+type Options struct {
+	Functions Functions
+	Invoker   Invoker
+	// Concurrency is what each account may run at once; 0 is Lambda's default.
+	Concurrency int
+}
+
+// Frontend answers Invoke.
+type Frontend struct {
+	functions Functions
+	invoker   Invoker
+	counter   *counting.Counter
+}
+
+// New makes a frontend.
+func New(opts Options) (*Frontend, error) {
+	if opts.Functions == nil || opts.Invoker == nil {
+		return nil, errors.New("frontend: a door is missing in the options")
+	}
+	return &Frontend{functions: opts.Functions, invoker: opts.Invoker, counter: counting.New(opts.Concurrency)}, nil
+}
+
+// Invoke is the slot of the operation in api/lambda. It runs after authorisation. A
+// client that goes away changes nothing: the invoke runs to its end, as in AWS.
+func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.InvocationRequest) (*api.InvocationResponse, error) {
+	if len(in.Payload) > payloadBytesMax {
+		return nil, api.NewRequestTooLargeException(fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", payloadBytesMax))
+	}
+	name, err := record.ParseQualified(value(in.FunctionName), value(in.Qualifier), record.Scope{Account: call.Account, Region: call.Region})
+	if err != nil {
+		return nil, nameFault(err)
+	}
+	if err := refuseUnbuilt(in); err != nil {
+		return nil, err
+	}
+	fn, err := f.resolve(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	clientContext, err := decodeClientContext(value(in.ClientContext))
+	if err != nil {
+		return nil, err
+	}
+	payload := in.Payload
+	if len(payload) == 0 {
+		payload = []byte("{}") // Source: recorded invokes without a payload see {}
+	} else if fault := payloadFault(payload); fault != "" {
+		return nil, api.NewInvalidRequestContentException("Could not parse request body into json: Could not parse payload into json: " + fault)
+	}
+	if value(in.InvocationType) == api.InvocationTypeDryRun {
+		return &api.InvocationResponse{StatusCode: wire.Ptr(int32(http.StatusNoContent))}, nil
+	}
+	return f.run(call, fn, &worker.Invocation{
+		RequestID:     call.RequestID,
+		FunctionARN:   name.ARN(),
+		Payload:       payload,
+		ClientContext: clientContext,
+		TraceID:       traceHeader(call.TraceID, fn.TracingMode, call.Received),
+		WantTail:      value(in.LogType) == api.LogTypeTail,
+	})
+}
+
+// run counts the invoke, has it run, and writes its answer.
+func (f *Frontend) run(call *wire.Call, fn *record.Function, in *worker.Invocation) (*api.InvocationResponse, error) {
+	account := fn.ID.Account
+	if !f.counter.Acquire(account) {
+		return nil, throttled()
+	}
+	res, err := f.invoker.Invoke(fn, "", in)
+	f.counter.Release(account)
+	if err != nil {
+		return nil, invokeFault(err)
+	}
+	if h := call.AnswerHeader; h != nil {
+		h["Content-Type"] = []string{"application/json"}
+		h["X-Amzn-Remapped-Content-Length"] = []string{"0"}
+		h["X-Amzn-Trace-Id"] = []string{in.TraceID}
+	}
+	out := &api.InvocationResponse{
+		StatusCode:      wire.Ptr(int32(http.StatusOK)),
+		Payload:         res.Payload,
+		ExecutedVersion: &fn.Version,
+	}
+	if res.FunctionError != "" {
+		out.FunctionError = &res.FunctionError
+	}
+	if in.WantTail {
+		out.LogResult = wire.Ptr(base64.StdEncoding.EncodeToString(res.LogTail))
+	}
+	return out, nil
+}
+
+// resolve finds the version that a name means, in a state to be invoked. There are no
+// aliases yet: a qualifier that is no version is not found, as AWS says of a missing alias.
+func (f *Frontend) resolve(ctx context.Context, name record.Name) (*record.Function, error) {
+	version := name.Qualifier
+	if version == "" {
+		version = record.Latest
+	}
+	fn, ok := f.functions.Function(name.ID, version)
+	if !ok || fn.State != record.StateActive {
+		var err error
+		if fn, ok, err = f.functions.Refresh(ctx, name.ID, version); err != nil {
+			return nil, fmt.Errorf("resolve %s: %w", name.ARN(), err)
+		}
+	}
+	if !ok {
+		// Source: the recorded test_invoke_exceptions names $LATEST.
+		return nil, api.NewResourceNotFoundException("Function not found: " + name.ID.QualifiedARN(version))
+	}
+	if fn.State != record.StateActive {
+		return nil, stateFault(fn)
+	}
+	return fn, nil
+}
+
+// refuseUnbuilt refuses what is not enforced yet, rather than to ignore it.
+func refuseUnbuilt(in *api.InvocationRequest) error {
+	switch {
+	case value(in.InvocationType) == api.InvocationTypeEvent:
+		return wire.NewFault(http.StatusNotImplemented, "NotImplementedException", "lambdad does not run asynchronous invokes (InvocationType Event) yet; use RequestResponse.")
+	case in.TenantId != nil:
+		return api.NewInvalidParameterValueException("The tenant id is only supported for functions with tenant isolation; this function has none.")
+	case in.DurableExecutionName != nil:
+		return api.NewInvalidParameterValueException("The durable execution name is only supported for durable functions; this function is none.")
+	}
+	return nil
+}
+
+// decodeClientContext gives the JSON inside the header's base64.
+func decodeClientContext(header string) (string, error) {
+	if header == "" {
+		return "", nil
+	}
+	if len(header) > clientContextBytesMax {
+		return "", api.NewInvalidRequestContentException(fmt.Sprintf("Client context must be no larger than %d bytes.", clientContextBytesMax))
+	}
+	b, err := base64.StdEncoding.DecodeString(header)
+	if err != nil || !json.Valid(b) {
+		return "", api.NewInvalidRequestContentException("Client context must be a valid Base64-encoded JSON object.")
+	}
+	return singleLine(b), nil
+}
+
+// singleLine makes JSON fit into one header of the Runtime API: outside of strings a
+// line break is only space, and inside it is always escaped.
+func singleLine(b []byte) string {
+	for i, c := range b {
+		if c == '\n' || c == '\r' {
+			b[i] = ' '
+		}
+	}
+	return string(b)
+}
+
+func stateFault(fn *record.Function) error {
+	if fn.State == record.StateFailed && fn.StateReasonCode == "InvalidRuntime" {
+		return api.NewInvalidRuntimeException(fn.StateReason)
+	}
+	return api.NewResourceConflictException("The operation cannot be performed at this time. The function is currently in the following state: " + string(fn.State))
+}
+
+func throttled() error {
+	fault := api.NewTooManyRequestsException("Rate Exceeded.") // Source: the recorded test_reserved_concurrency
+	fault.Reason = wire.Ptr(api.ThrottleReasonConcurrentInvocationLimitExceeded)
+	fault.RetryAfterSeconds = wire.Ptr(strconv.Itoa(retryAfter))
+	return fault
+}
+
+// invokeFault turns the kinds of assignment into the service's errors. What the host
+// lacks is in lambdad's own log, and not for callers.
+func invokeFault(err error) error {
+	switch {
+	case errors.Is(err, assignment.ErrQueueFull), errors.Is(err, assignment.ErrNoCapacity):
+		return throttled()
+	case errors.Is(err, assignment.ErrDraining):
+		return wire.NewFault(http.StatusServiceUnavailable, "ServiceUnavailableException", "The service is stopping; try again.")
+	case errors.Is(err, assignment.ErrStart):
+		return api.NewServiceException("An error occurred and the request cannot be processed.")
+	default:
+		return fmt.Errorf("invoke: %w", err)
+	}
+}
+
+func nameFault(err error) error {
+	var name *record.NameError
+	switch {
+	case !errors.As(err, &name):
+		return err
+	case errors.Is(err, record.ErrOtherRegion):
+		return api.NewResourceNotFoundException(name.Text)
+	case errors.Is(err, record.ErrQualifierMismatch):
+		return api.NewInvalidParameterValueException(name.Text)
+	case errors.Is(err, record.ErrOtherAccount):
+		return wire.NewFault(http.StatusForbidden, "AccessDeniedException", "Access denied: %s, and no resource-based policy allows the action", name.Text)
+	default:
+		return wire.NewFault(http.StatusBadRequest, "ValidationException", "%s", name.Text)
+	}
+}
+
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
