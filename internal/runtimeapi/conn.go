@@ -11,7 +11,7 @@ import (
 // Bounds of a sandbox's connections. A program can only hurt itself with them,
 // but the memory and goroutines are the worker's.
 const (
-	connsMax       = 64 // further ones are closed at once
+	connsMax       = 32 // further ones are closed at once; extensions will have two each
 	readBufferMin  = 4 << 10
 	headTimeMax    = 10 * time.Second      // from a head's first byte to its last
 	bodyTimeMax    = 16 * time.Minute      // the longest invocation, and some
@@ -135,7 +135,7 @@ func (c *conn) readHead() (int, error) {
 			return 0, errHeadTooLarge
 		}
 		if scanned > 0 {
-			if err := c.time(headTimeMax); err != nil {
+			if err := c.time(c.s.opts.headTime); err != nil {
 				return 0, err
 			}
 		}

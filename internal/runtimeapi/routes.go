@@ -130,21 +130,24 @@ func (o *Outcome) tooLarge() {
 }
 
 func (c *conn) initError() bool {
+	if from, ok := c.s.beginInitError(); !ok {
+		return c.refuse(invalidTransition(from, phaseInitError.String()))
+	}
 	e := &InitError{ErrorType: validErrorType(c.head.errorType)}
 	b, err := c.readBody(c.s.opts.ResponseBytesMax, bodyTimeMax)
 	if errors.Is(err, errBodyTooLarge) {
+		c.s.finishInitError(nil)
 		return c.refuse(entityTooLarge)
 	}
 	if err != nil {
+		c.s.finishInitError(nil)
 		if isProtocolError(err) {
 			c.write(badRequest)
 		}
 		return false
 	}
 	e.Payload = b.data
-	if from, ok := c.s.initError(e); !ok {
-		return c.write(invalidTransition(from, phaseInitError.String()))
-	}
+	c.s.finishInitError(e)
 	return c.write(statusAccepted)
 }
 

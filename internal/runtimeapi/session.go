@@ -109,6 +109,7 @@ type Session struct {
 	call     *Invocation   // handed to Invoke and not answered yet
 	answerID aws.RequestID // of the latest invocation that was delivered
 	initErr  *InitError
+	failing  bool // an init error's body is being read
 	conns    map[*conn]struct{}
 	dead     bool
 	idle     chan struct{} // made by WaitNext; closed when a GET next parks
@@ -124,12 +125,17 @@ type Session struct {
 type Options struct {
 	// ResponseBytesMax replaces the package's bound where it is not 0.
 	ResponseBytesMax int
+
+	headTime time.Duration // replaces headTimeMax in tests
 }
 
 // Serve starts to accept on l. It returns at once; Close ends it and closes l.
 func Serve(l net.Listener, opts Options) *Session {
 	if opts.ResponseBytesMax == 0 {
 		opts.ResponseBytesMax = ResponseBytesMax
+	}
+	if opts.headTime == 0 {
+		opts.headTime = headTimeMax
 	}
 	s := &Session{
 		listener: l,

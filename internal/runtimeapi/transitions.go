@@ -103,12 +103,25 @@ func (s *Session) abortAnswer() {
 	}
 }
 
-// initError is POST init/error.
-func (s *Session) initError(e *InitError) (from phase, ok bool) {
+// beginInitError claims the right to report that INIT failed: one report is
+// taken, and only that one's body is read.
+func (s *Session) beginInitError() (from phase, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase != phaseStarted {
+	if s.phase != phaseStarted || s.failing {
 		return s.phase, false
+	}
+	s.failing = true
+	return phaseStarted, true
+}
+
+// finishInitError ends INIT with e, or takes back the claim if e is nil.
+func (s *Session) finishInitError(e *InitError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing = false
+	if e == nil || s.phase != phaseStarted {
+		return // never whole, or the runtime called next meanwhile: INIT had ended well
 	}
 	s.phase = phaseInitError
 	s.initErr = e
@@ -117,5 +130,4 @@ func (s *Session) initError(e *InitError) (from phase, ok bool) {
 		close(s.idle)
 		s.idle = nil
 	}
-	return phaseStarted, true
 }

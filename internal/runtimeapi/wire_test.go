@@ -158,6 +158,37 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
+func TestSlowHeadsAreCutOff(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Serve(l, Options{headTime: 30 * time.Millisecond})
+	defer s.Close()
+	p := dial(t, l.Addr().String())
+	// An idle connection may wait for ever; a head that has begun may not.
+	p.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+	p.read()
+	p.send("GET /x HT")
+	if _, err := p.r.ReadByte(); err != io.EOF {
+		t.Fatal(err)
+	}
+}
+
+func TestInitErrorOverTheBound(t *testing.T) {
+	s, addr := serve(t)
+	p := dial(t, addr)
+	if res, _ := p.post("init/error", "", strings.Repeat("x", ResponseBytesMax+1)); res.StatusCode != 413 {
+		t.Fatal(res.Status)
+	}
+	if res, _ := p.post("init/error", "", "{}"); res.StatusCode != 202 { // the claim was given back
+		t.Fatal(res.Status)
+	}
+	if err := s.Ready(ctxFor(t)); err == nil {
+		t.Fatal("no init error")
+	}
+}
+
 func FuzzHead(f *testing.F) {
 	f.Add([]byte("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"))
 	f.Add([]byte("POST http://a/b?c HTTP/1.0\nContent-Length: 5\nConnection: a, close\nExpect: 100-continue\n\n"))

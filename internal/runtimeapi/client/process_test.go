@@ -30,16 +30,16 @@ type language struct {
 	path    string // of the interpreter
 	handler func(name string) string
 	// task makes the directory that is the function's /var/task.
-	task func(t *testing.T) string
+	task func(t testing.TB) string
 }
 
 func (l language) String() string { return l.name + "/" + l.runtime }
 
 // languages lists what this host can run; the rest is told as skipped.
-func languages(t *testing.T) []language {
+func languages(t testing.TB) []language {
 	t.Helper()
-	testdata := func(dir string) func(*testing.T) string {
-		return func(t *testing.T) string {
+	testdata := func(dir string) func(testing.TB) string {
+		return func(t testing.TB) string {
 			abs, err := filepath.Abs(filepath.Join("testdata", dir))
 			if err != nil {
 				t.Fatal(err)
@@ -91,7 +91,7 @@ var javaClasses struct {
 }
 
 // javaTask compiles the test's functions once.
-func javaTask(t *testing.T) string {
+func javaTask(t testing.TB) string {
 	t.Helper()
 	javaClasses.Do(func() {
 		javaClasses.dir, javaClasses.err = os.MkdirTemp("", "lambdad-client-test-")
@@ -114,15 +114,17 @@ func javaTask(t *testing.T) string {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if javaClasses.dir != "" {
-		os.RemoveAll(javaClasses.dir)
+	for _, dir := range []string{javaClasses.dir, testSet.dir} {
+		if dir != "" {
+			os.RemoveAll(dir)
+		}
 	}
 	os.Exit(code)
 }
 
 // process is a runtime client that runs, with its session.
 type process struct {
-	t       *testing.T
+	t       testing.TB
 	session *runtimeapi.Session
 	cmd     *exec.Cmd
 	log     *logBuffer
@@ -148,6 +150,7 @@ func (l *logBuffer) String() string {
 
 var testSet struct {
 	sync.Once
+	dir string
 	set Set
 	err error
 }
@@ -155,11 +158,9 @@ var testSet struct {
 func installed(t testing.TB) Set {
 	t.Helper()
 	testSet.Do(func() {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			dir = os.TempDir()
+		if testSet.dir, testSet.err = os.MkdirTemp("", "lambdad-client-test-"); testSet.err == nil {
+			testSet.set, testSet.err = Install(testSet.dir)
 		}
-		testSet.set, testSet.err = Install(filepath.Join(dir, "lambdad-client-test"))
 	})
 	if testSet.err != nil {
 		t.Fatal(testSet.err)
@@ -168,7 +169,7 @@ func installed(t testing.TB) Set {
 }
 
 // start runs a function of l. Its handler is the language's whole handler string.
-func start(t *testing.T, l language, handler string, env ...string) *process {
+func start(t testing.TB, l language, handler string, env ...string) *process {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -314,7 +315,7 @@ type functionError struct {
 	members    string // in their order
 }
 
-func parseError(t *testing.T, b []byte) functionError {
+func parseError(t testing.TB, b []byte) functionError {
 	t.Helper()
 	var e functionError
 	if err := json.Unmarshal(b, &e); err != nil {
