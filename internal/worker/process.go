@@ -196,6 +196,10 @@ func (p *process) pump() {
 			p.log.write(buf[:n])
 		}
 		if err != nil || n < 0 {
+			if err == errOutputEnded {
+				// The output's own Read meets the end, too, and gives the pipe up.
+				_, _ = p.program.Output().Read(buf)
+			}
 			return
 		}
 	}

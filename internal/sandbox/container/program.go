@@ -259,6 +259,9 @@ func (o *output) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// SyscallConn lets the reader ask the pipe without waiting.
+func (o *output) SyscallConn() (syscall.RawConn, error) { return o.file.SyscallConn() }
+
 // end records the exit; only the first one counts.
 func (p *program) end(exit sandbox.Exit) {
 	p.once.Do(func() {
