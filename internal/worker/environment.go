@@ -162,6 +162,7 @@ func (e *Environment) init(ctx context.Context, phase string, limit time.Duratio
 	e.proc = p
 	e.mu.Unlock()
 	o := p.waitReady(began, limit)
+	e.endBoost(ctx, p)
 	if o.status != StatusSuccess {
 		p.drain()
 	}

@@ -65,7 +65,7 @@ func (e *Environment) launch(ctx context.Context, argv []string) (*process, erro
 		Argv:    argv,
 		Env:     variablesOf(e.fn, e.runtime, e.log.id, e.credentials),
 		Dir:     e.runtime.Dir,
-		Limits:  limitsOf(e.fn, w.opts.Strict),
+		Limits:  limitsOf(e.fn, box, w.opts.Strict),
 	})
 	if err != nil {
 		w.destroySandbox(box)

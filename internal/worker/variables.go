@@ -11,26 +11,12 @@ import (
 	"github.com/lambdad/lambdad/internal/telemetry"
 )
 
-// cpuMilliPerMiB: a function with 1,769 MiB has one vCPU, others in proportion.
-// Source: Lambda developer guide, "Configure Lambda function memory".
-const memoryMiBPerCore = 1769
-
 // xrayDaemon is where AWS's environments say that the daemon listens. Nothing
 // listens there yet; the SDKs send datagrams and do not wait.
 const (
 	xrayDaemonHost = "169.254.79.129"
 	xrayDaemonPort = "2000"
 )
-
-// limitsOf are the limits of a function's sandbox.
-func limitsOf(fn *record.Function, strict bool) sandbox.Limits {
-	return sandbox.Limits{
-		MemoryMiB: fn.MemoryMiB,
-		CPUMilli:  max(1, fn.MemoryMiB*1000/memoryMiBPerCore),
-		TmpMiB:    fn.TmpMiB,
-		Strict:    strict,
-	}
-}
 
 // variablesOf is the whole environment of a function's processes. What AWS
 // reserves cannot be overridden; the rest can. Source: Lambda developer guide,

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -42,6 +43,7 @@ type Driver struct {
 	started int
 	frozen  int
 	thawed  int
+	shares  []int // every CPU share that a sandbox was given after its start
 }
 
 // Name implements sandbox.Driver.
@@ -58,6 +60,13 @@ func (d *Driver) Counts() (live, parked, started, frozen, thawed int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.live), d.parked, d.started, d.frozen, d.thawed
+}
+
+// Shares are the CPU shares that sandboxes were given after their start, in order.
+func (d *Driver) Shares() []int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.shares)
 }
 
 // Park implements sandbox.Driver.
@@ -135,6 +144,14 @@ func (b *box) Start(_ context.Context, spec sandbox.StartSpec) (sandbox.Program,
 		close(p.done)
 	}()
 	return p, nil
+}
+
+// LimitCPU implements sandbox.CPULimiter.
+func (b *box) LimitCPU(_ context.Context, milli int) error {
+	b.driver.mu.Lock()
+	defer b.driver.mu.Unlock()
+	b.driver.shares = append(b.driver.shares, milli)
+	return nil
 }
 
 func (b *box) Freeze(context.Context) error {
