@@ -69,7 +69,8 @@ const (
 	// NetworkEndpoint reaches nothing else.
 	NetworkEndpoint Network = iota
 	// NetworkEgress also reaches the public internet through NAT, and never the
-	// host, private or link-local ranges, or another sandbox.
+	// host, private or link-local ranges, or another sandbox; names are resolved
+	// at 127.0.0.1:53. Where a host offers no egress it is as NetworkEndpoint.
 	NetworkEgress
 )
 

@@ -19,6 +19,7 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
 	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
+	"github.com/lambdad/lambdad/internal/sandbox/egress"
 )
 
 // idForm is what can safely name a directory.
@@ -29,13 +30,13 @@ type box struct {
 	driver  *Driver
 	id      sandbox.ID
 	slot    uint32
-	network sandbox.Network
 	group   *cgroup.Group
 	process *os.Process // process 1, as the host sees it
 	users   *os.File    // its user namespace
 	control *net.UnixConn
 	replies chan reply // closed when process 1 has ended
 
+	link *egress.Link // nil without egress
 	// tmp is the scratch filesystem made ahead, until Start takes it.
 	tmp *os.File
 
@@ -70,7 +71,7 @@ func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandb
 	}
 	ctx, cancel := context.WithTimeout(ctx, parkMax)
 	defer cancel()
-	b := &box{driver: d, id: spec.ID, network: spec.Network}
+	b := &box{driver: d, id: spec.ID}
 	if err := d.register(b); err != nil {
 		return nil, err
 	}
@@ -92,11 +93,19 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 	if err := b.spawn(); err != nil {
 		return err
 	}
+	var gateway *egress.Gateway
+	if spec.Network == sandbox.NetworkEgress {
+		gateway = b.driver.gateway()
+	}
 	mounts := &trees{rootless: b.driver.rootless, users: b.users}
 	defer mounts.close()
 	message, err := b.parkMessage(spec, mounts)
 	if err != nil {
 		return err
+	}
+	if gateway != nil {
+		message.Listen = append(message.Listen, dnsPort)
+		message.ListenUDP = []int32{dnsPort}
 	}
 	if err := b.send(message.Encode(), mounts.fds); err != nil {
 		return err
@@ -105,8 +114,15 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 	if err != nil {
 		return err
 	}
-	if err := b.takeListeners(r.fds); err != nil {
+	sockets, err := takeSockets(r.fds, len(message.Listen), len(message.ListenUDP))
+	if err != nil {
 		return err
+	}
+	b.runtimeAPI, b.endpoint = sockets.tcp[0], sockets.tcp[1]
+	if gateway != nil {
+		if err := b.attachEgress(ctx, gateway, sockets); err != nil {
+			return err
+		}
 	}
 	if b.driver.disks != nil {
 		b.tmp, err = b.newTmp(ctx, tmpParkedMiB)
@@ -207,26 +223,6 @@ func port(address string) int32 {
 		panic("container: the contract's address " + address + " has no port")
 	}
 	return int32(n)
-}
-
-// takeListeners turns the descriptors made in the sandbox into listeners.
-func (b *box) takeListeners(fds []int) error {
-	listeners := make([]net.Listener, 0, len(fds))
-	var errs []error
-	for _, fd := range fds {
-		f := os.NewFile(uintptr(fd), "listener")
-		l, err := net.FileListener(f)
-		errs = append(errs, err, f.Close())
-		listeners = append(listeners, l)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if len(listeners) != 2 {
-		return fmt.Errorf("process 1 sent %d listeners", len(listeners))
-	}
-	b.runtimeAPI, b.endpoint = listeners[0], listeners[1]
-	return nil
 }
 
 // send passes a message and descriptors to process 1.
@@ -393,6 +389,9 @@ func (b *box) destroy() error {
 	}
 	if b.control != nil {
 		errs = append(errs, b.control.Close())
+	}
+	if b.link != nil {
+		errs = append(errs, b.link.Close())
 	}
 	b.mu.Lock()
 	tmp := b.tmp

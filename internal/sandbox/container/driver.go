@@ -28,6 +28,7 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
 	"github.com/lambdad/lambdad/internal/sandbox/container/scratch"
 	"github.com/lambdad/lambdad/internal/sandbox/container/seccomp"
+	"github.com/lambdad/lambdad/internal/sandbox/egress"
 )
 
 const (
@@ -48,7 +49,9 @@ type Options struct {
 	CgroupParent string
 	// Init is the path of lambdad-init; "" lets FindInit look.
 	Init string
-	Log  *slog.Logger
+	// ResolvConf names the resolvers of sandboxes with egress; "" is the host's.
+	ResolvConf string
+	Log        *slog.Logger
 }
 
 // Driver makes container sandboxes.
@@ -59,6 +62,7 @@ type Driver struct {
 	init       *os.File // lambdad-init, executed through its descriptor
 	rootless   bool
 	groups     *cgroup.Parent
+	egress     egressDoor
 	disks      *scratch.Disks // nil if /tmp must be in memory
 	dynmods    *os.File       // nil if the host has none
 	filter     []byte
@@ -113,6 +117,12 @@ func (d *Driver) open(options Options) error {
 	parent := options.CgroupParent
 	if parent == "" {
 		parent = "lambdad-" + hex.EncodeToString(name[:6])
+	}
+	d.egress.options = egress.Options{
+		Node:       hex.EncodeToString(name[:3]),
+		StateDir:   d.dir,
+		ResolvConf: options.ResolvConf,
+		Log:        d.log,
 	}
 	path, err := options.Init, error(nil)
 	if path == "" {
@@ -177,7 +187,7 @@ func (d *Driver) Reap(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("container: reap: %w", err)
 	}
 	reaped := 0
-	var errs []error
+	errs := []error{d.egress.reap()}
 	for id, group := range orphans {
 		d.mu.Lock()
 		alive := d.boxes[sandbox.ID(id)] != nil
@@ -223,7 +233,7 @@ func (d *Driver) Close() error {
 	}
 	wait.Wait()
 	d.spawner.close()
-	errs = append(errs, d.groups.Remove())
+	errs = append(errs, d.groups.Remove(), d.egress.close())
 	if d.disks != nil {
 		errs = append(errs, d.disks.Close())
 	}

@@ -42,8 +42,8 @@ func files(rootfs sandbox.Rootfs) []pid1.File {
 		{Path: "/etc/hosts", Content: "127.0.0.1 localhost " + hostname + "\n"},
 		{Path: "/etc/hostname", Content: hostname + "\n"},
 		{Path: "/etc/nsswitch.conf", Content: "passwd: files\ngroup: files\nhosts: files dns\n"},
-		// Nothing answers there: a lookup fails at once and not after a timeout.
-		{Path: "/etc/resolv.conf", Content: "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"},
+		// Without egress nothing answers there, and a lookup fails at once.
+		{Path: "/etc/resolv.conf", Content: "nameserver 127.0.0.1\noptions timeout:5 attempts:2\n"},
 		{Path: "/dev/fd", Content: "/proc/self/fd", Link: true},
 		{Path: "/dev/stdin", Content: "/proc/self/fd/0", Link: true},
 		{Path: "/dev/stdout", Content: "/proc/self/fd/1", Link: true},

@@ -105,6 +105,9 @@ func (h *Harness) StartIn(t testing.TB, s sandbox.Sandbox, change func(*sandbox.
 	return &Deed{Sandbox: s, Program: p, text: record(p.Output())}
 }
 
+// Text is what the program has written so far.
+func (r *Deed) Text() string { return r.text.String() }
+
 // Wait returns everything that was written and how the program ended.
 func (r *Deed) Wait(t testing.TB) (string, sandbox.Exit) {
 	t.Helper()

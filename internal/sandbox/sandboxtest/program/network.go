@@ -7,7 +7,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
+	"unsafe"
 )
 
 // dialMax is how long an address may take that should be refused at once or
@@ -16,11 +18,13 @@ const dialMax = 2 * time.Second
 
 func networkDeeds() map[string]deed {
 	return map[string]deed{
-		"dial":      dial,
-		"send":      send,
-		"listeners": listeners,
-		"addresses": addresses,
-		"resolve":   resolve,
+		"dial":        dial,
+		"send":        send,
+		"listeners":   listeners,
+		"addresses":   addresses,
+		"resolve":     resolve,
+		"serve":       serve,
+		"add-address": addAddress,
 	}
 }
 
@@ -100,4 +104,49 @@ func addresses([]string) (string, error) {
 func resolve(args []string) (string, error) {
 	list, err := net.LookupHost(args[0])
 	return strings.Join(list, " "), err
+}
+
+// serve says its addresses and answers everybody until it is ended.
+func serve(args []string) (string, error) {
+	network := "tcp"
+	if strings.HasPrefix(args[0], "@") || strings.HasPrefix(args[0], "/") {
+		network = "unix"
+	}
+	l, err := net.Listen(network, args[0])
+	if err != nil {
+		return "", err
+	}
+	list, err := addresses(nil)
+	if err != nil {
+		return "", err
+	}
+	fmt.Println(list, "serving")
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return "", err
+		}
+		if _, err := fmt.Fprintln(c, "served"); err != nil {
+			fmt.Println(err)
+		}
+		c.Close()
+	}
+}
+
+// addAddress tries to give the loopback device another address.
+func addAddress(args []string) (string, error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+	if err != nil {
+		return "", err
+	}
+	// struct ifreq: a name of 16 bytes, then a sockaddr_in.
+	request := make([]byte, 40)
+	copy(request, "lo")
+	request[16] = syscall.AF_INET
+	copy(request[20:], net.ParseIP(args[0]).To4())
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFADDR, uintptr(unsafe.Pointer(&request[0])))
+	if errno != 0 {
+		return "", errno
+	}
+	return "added", nil
 }

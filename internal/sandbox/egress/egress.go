@@ -1,0 +1,309 @@
+// Package egress links sandboxes to the public internet: one veth pair and one
+// address each, masqueraded by the host, behind nftables rules that keep them
+// from the host itself, from private and link-local networks, and from each
+// other. It must never import a driver: a driver hands it a network namespace.
+package egress
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// The links' addresses lie in the range for benchmarks (RFC 2544), which no
+// network routes and few people use. Each node takes one block of it.
+const (
+	rangeFirst = 198<<24 | 18<<16
+	rangeBits  = 15
+	blockLinks = 4096
+	blocks     = 1 << (32 - rangeBits) / (2 * blockLinks)
+)
+
+const forwardingFile = "/proc/sys/net/ipv4/ip_forward"
+
+// forwardingMark lies in the state directory while we hold forwarding on that
+// the host had off.
+const forwardingMark = "egress.forwarding-was-off"
+
+// Options of a Gateway.
+type Options struct {
+	// Node is six hexadecimal digits, unique to this node on the host: the
+	// links and the table are named after it.
+	Node string
+	// StateDir remembers what of the host was changed.
+	StateDir string
+	// ResolvConf names the host's resolvers; "" is /etc/resolv.conf.
+	ResolvConf string
+	Log        *slog.Logger
+}
+
+// Gateway is the node's way out.
+type Gateway struct {
+	node     string
+	prefix   string // of the links' names
+	mark     string
+	log      *slog.Logger
+	resolver *resolver
+	block    uint32 // first address
+
+	mu    sync.Mutex
+	used  map[uint32]bool // link numbers
+	next  uint32
+	close bool
+}
+
+// Link is one sandbox's way out.
+type Link struct {
+	gateway *Gateway
+	number  uint32
+	name    string
+	dns     sync.WaitGroup
+	stop    []func() error
+	once    sync.Once
+	err     error
+}
+
+// Reap takes away what a process of this node that was killed left behind.
+func Reap(options Options) error {
+	mark := filepath.Join(options.StateDir, forwardingMark)
+	if _, err := os.Stat(mark); errors.Is(err, fs.ErrNotExist) {
+		// Links end with their namespaces; without the mark at most our rules
+		// are left, which match nothing.
+		if found, err := tableExists("lambdad-" + options.Node); err != nil || !found {
+			return nil // no nftables here, or none of ours
+		}
+	}
+	g := &Gateway{node: options.Node, prefix: "ld" + options.Node + "-", mark: mark}
+	return g.Close()
+}
+
+// Open sets the host's rules. What an earlier process of this node left of
+// them is replaced.
+func Open(options Options) (*Gateway, error) {
+	if len(options.Node) != 6 {
+		return nil, fmt.Errorf("egress: node %q is not six digits", options.Node)
+	}
+	g := &Gateway{
+		node:   options.Node,
+		prefix: "ld" + options.Node + "-",
+		mark:   filepath.Join(options.StateDir, forwardingMark),
+		log:    options.Log,
+		used:   map[uint32]bool{},
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	g.resolver = newResolver(options.ResolvConf, g.log)
+	if err := g.removeLinks(); err != nil {
+		return nil, err
+	}
+	var err error
+	if g.block, err = g.freeBlock(); err != nil {
+		return nil, err
+	}
+	wasOff, err := g.forwardingWasOff()
+	if err != nil {
+		return nil, err
+	}
+	// The rules first: nothing is forwarded without them, not even for a moment.
+	if err := g.setRules(wasOff); err != nil {
+		return nil, err
+	}
+	if wasOff {
+		if err := os.WriteFile(forwardingFile, []byte("1"), 0); err != nil {
+			return nil, errors.Join(fmt.Errorf("egress: %w", err), g.deleteRules())
+		}
+	}
+	return g, nil
+}
+
+// Close takes rules and links away, and forwarding if it was off before.
+func (g *Gateway) Close() error {
+	g.mu.Lock()
+	g.close = true
+	g.mu.Unlock()
+	return errors.Join(g.removeLinks(), g.restoreForwarding(), g.deleteRules())
+}
+
+func (g *Gateway) forwardingWasOff() (bool, error) {
+	if _, err := os.Stat(g.mark); err == nil {
+		return true, nil // an earlier process of ours switched it on
+	}
+	now, err := os.ReadFile(forwardingFile)
+	if err != nil {
+		return false, fmt.Errorf("egress: %w", err)
+	}
+	if strings.TrimSpace(string(now)) != "0" {
+		return false, nil
+	}
+	if err := os.WriteFile(g.mark, nil, 0o600); err != nil {
+		return false, fmt.Errorf("egress: %w", err)
+	}
+	return true, nil
+}
+
+func (g *Gateway) restoreForwarding() error {
+	if _, err := os.Stat(g.mark); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := os.WriteFile(forwardingFile, []byte("0"), 0); err != nil {
+		return fmt.Errorf("egress: %w", err)
+	}
+	return os.Remove(g.mark)
+}
+
+// freeBlock finds a block of addresses that no link of another node has.
+func (g *Gateway) freeBlock() (uint32, error) {
+	list, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return 0, fmt.Errorf("egress: %w", err)
+	}
+	var seed uint32
+	if _, err := fmt.Sscanf(g.node, "%x", &seed); err != nil {
+		return 0, fmt.Errorf("egress: node %q: %w", g.node, err)
+	}
+	for i := range uint32(blocks) {
+		first := rangeFirst + (seed+i)%blocks*2*blockLinks
+		free := true
+		for _, a := range list {
+			if ip := a.IP.To4(); ip != nil {
+				n := binary.BigEndian.Uint32(ip)
+				free = free && (n < first || n >= first+2*blockLinks)
+			}
+		}
+		if free {
+			return first, nil
+		}
+	}
+	return 0, errors.New("egress: all of 198.18.0.0/15 is in use")
+}
+
+func (g *Gateway) removeLinks() error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("egress: %w", err)
+	}
+	for _, l := range links {
+		if strings.HasPrefix(l.Attrs().Name, g.prefix) {
+			if err := netlink.LinkDel(l); err != nil && !gone(err) {
+				return fmt.Errorf("egress: remove %s: %w", l.Attrs().Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Attach links the network namespace. dns are sockets at 127.0.0.1:53 in it, on
+// which the host's resolvers are served; the link closes them.
+func (g *Gateway) Attach(_ context.Context, namespace *os.File, dnsTCP net.Listener, dnsUDP net.PacketConn) (*Link, error) {
+	l := &Link{gateway: g}
+	g.mu.Lock()
+	if g.close || len(g.used) >= blockLinks {
+		g.mu.Unlock()
+		return nil, fmt.Errorf("egress: closed, or more than %d links", blockLinks)
+	}
+	for g.used[g.next%blockLinks] {
+		g.next++
+	}
+	l.number = g.next % blockLinks
+	g.used[l.number] = true
+	g.next++
+	g.mu.Unlock()
+	l.name = fmt.Sprintf("%s%d", g.prefix, l.number)
+	if err := l.connect(namespace); err != nil {
+		return nil, errors.Join(fmt.Errorf("egress: link %s: %w", l.name, err), l.Close())
+	}
+	l.stop = []func() error{dnsTCP.Close, dnsUDP.Close}
+	l.dns.Go(func() { g.resolver.serveTCP(dnsTCP) })
+	l.dns.Go(func() { g.resolver.serveUDP(dnsUDP) })
+	return l, nil
+}
+
+// Address is the sandbox's own, as its neighbours would see it.
+func (l *Link) Address() net.IP { return l.ip(1) }
+
+// ip is the host's end (0) or the sandbox's end (1) of the link.
+func (l *Link) ip(end uint32) net.IP {
+	return binary.BigEndian.AppendUint32(nil, l.gateway.block+2*l.number+end)
+}
+
+func (l *Link) connect(namespace *os.File) error {
+	pair := &netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: l.name},
+		PeerName:      "eth0",
+		PeerNamespace: netlink.NsFd(namespace.Fd()),
+	}
+	if err := netlink.LinkAdd(pair); err != nil {
+		return err
+	}
+	host, err := netlink.LinkByName(l.name)
+	if err != nil {
+		return err
+	}
+	for _, setting := range []struct{ path, value string }{
+		{"/proc/sys/net/ipv4/conf/" + l.name + "/rp_filter", "1"}, // no foreign source address
+		{"/proc/sys/net/ipv6/conf/" + l.name + "/disable_ipv6", "1"},
+	} {
+		if err := os.WriteFile(setting.path, []byte(setting.value), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	mask := net.CIDRMask(31, 32)
+	if err := netlink.AddrAdd(host, &netlink.Addr{IPNet: &net.IPNet{IP: l.ip(0), Mask: mask}}); err != nil {
+		return err
+	}
+	if err := netlink.LinkSetUp(host); err != nil {
+		return err
+	}
+	inside, err := netlink.NewHandleAt(netns.NsHandle(namespace.Fd()))
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
+	peer, err := inside.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	if err := inside.AddrAdd(peer, &netlink.Addr{IPNet: &net.IPNet{IP: l.ip(1), Mask: mask}}); err != nil {
+		return err
+	}
+	if err := inside.LinkSetUp(peer); err != nil {
+		return err
+	}
+	return inside.RouteAdd(&netlink.Route{LinkIndex: peer.Attrs().Index, Gw: l.ip(0)})
+}
+
+// Close unlinks the sandbox. It is idempotent.
+func (l *Link) Close() error {
+	l.once.Do(func() {
+		var errs []error
+		for _, stop := range l.stop {
+			errs = append(errs, stop())
+		}
+		l.dns.Wait()
+		// The pair vanishes with either end's namespace: it may be gone.
+		link, err := netlink.LinkByName(l.name)
+		if err == nil {
+			err = netlink.LinkDel(link)
+		}
+		if err != nil && !gone(err) {
+			errs = append(errs, fmt.Errorf("egress: remove %s: %w", l.name, err))
+		}
+		l.gateway.mu.Lock()
+		delete(l.gateway.used, l.number)
+		l.gateway.mu.Unlock()
+		l.err = errors.Join(errs...)
+	})
+	return l.err
+}
