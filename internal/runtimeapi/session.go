@@ -22,6 +22,15 @@ const (
 	ResponseStreamBytesMax = 200 << 20
 )
 
+// LogLineJoin stands for a newline inside one log event. Output is split into
+// events at newlines; AWS's runtimes send events in frames on a descriptor of
+// their own instead, so that an event can have many lines. The runtime clients
+// write this sequence in a newline's place, and whoever makes events of the
+// output puts the newline back. No text has it by chance; where it is not put
+// back, the carriage return is what AWS's clients themselves write to a plain
+// standard output.
+const LogLineJoin = "\x1e\r"
+
 var (
 	// ErrClosed means that the session was closed, or that an invocation was
 	// given up, which makes it useless for another.

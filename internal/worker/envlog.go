@@ -11,6 +11,7 @@ import (
 
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/runtimeapi"
 	"github.com/lambdad/lambdad/internal/telemetry"
 )
 
@@ -240,7 +241,7 @@ func (l *envLog) application(now time.Time, s string) {
 	if l.json && applicationLevelOfLine(s) < l.applicationLevel {
 		return
 	}
-	l.emit(now, s)
+	l.emit(now, strings.ReplaceAll(s, runtimeapi.LogLineJoin, "\n"))
 }
 
 func (l *envLog) platform(now time.Time, line []byte) {

@@ -189,7 +189,7 @@ func start(t testing.TB, l language, handler string, env ...string) *process {
 		"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String(),
 		"LAMBDA_TASK_ROOT=" + task,
 		"_HANDLER=" + handler,
-		"LANG=C.UTF-8",
+		"LANG=en_US.UTF-8", // as in a sandbox, installed or not
 		"TZ=:UTC",
 		"PATH=" + os.Getenv("PATH"),
 		"PYTHONDONTWRITEBYTECODE=1",

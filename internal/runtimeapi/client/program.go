@@ -11,6 +11,9 @@ import (
 // RuntimeDir is where the client is mounted in a sandbox.
 const RuntimeDir = "/var/runtime"
 
+// utf8Locale is built into every C library.
+const utf8Locale = "C.UTF-8"
+
 // ErrNoClient means that the runtime brings its own client (provided.*) or that
 // there is none for its language.
 var ErrNoClient = errors.New("client: no runtime client for this runtime")
@@ -56,7 +59,7 @@ func (s Set) For(r Request) (Program, error) {
 	switch language {
 	case "python":
 		p.Argv = []string{r.Interpreter, r.MountedAt + "/bootstrap.py"}
-		p.Env = []string{"PYTHONPATH=" + r.MountedAt, "LC_CTYPE=C.UTF-8"}
+		p.Env = []string{"PYTHONPATH=" + r.MountedAt, "LC_CTYPE=" + utf8Locale}
 	case "nodejs":
 		p.Argv = append([]string{r.Interpreter}, nodeFlags(r.MemoryMiB)...)
 		p.Argv = append(p.Argv, r.MountedAt+"/index.js")
@@ -75,6 +78,9 @@ func (s Set) For(r Request) (Program, error) {
 			"GEM_HOME=" + r.MountedAt,
 			"GEM_PATH=" + r.TaskRoot + "/vendor/bundle/ruby/" + abi + ":/opt/ruby/gems/" + abi + ":" + r.MountedAt + ":" + r.MountedAt + "/ruby/" + abi,
 			"RUBYLIB=" + r.TaskRoot + ":" + r.MountedAt + "/lib:/opt/ruby/lib",
+			// AWS's en_US.UTF-8 may not be installed, and without a locale Ruby takes all
+			// text for ASCII. The client takes this away again before the function looks.
+			"LC_CTYPE=" + utf8Locale,
 		}
 	default:
 		return Program{}, fmt.Errorf("%q: %w", r.Runtime, ErrNoClient)
@@ -110,7 +116,11 @@ func nodeFlags(memoryMiB int) []string {
 // javaFlags are those that suit short-lived, small machines: one collector
 // thread, and the first compiler only.
 func javaFlags(memoryMiB int) []string {
-	flags := []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
+	flags := []string{
+		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		// As in AWS's locale, which may not be installed here.
+		"-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8",
+	}
 	if memoryMiB > 0 {
 		flags = append(flags, "-Xmx"+strconv.Itoa(max(memoryMiB*3/4, 32))+"m")
 	}

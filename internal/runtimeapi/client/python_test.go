@@ -3,6 +3,8 @@ package client
 import (
 	"strings"
 	"testing"
+
+	"github.com/lambdad/lambdad/internal/runtimeapi"
 )
 
 func TestPython(t *testing.T) {
@@ -61,7 +63,7 @@ func TestPython(t *testing.T) {
 		p := start(t, l, "function.fail")
 		p.failure(`{}`)
 		p.idle()
-		line := strings.TrimPrefix(p.log.String(), "loading é\n")
+		line := strings.ReplaceAll(strings.TrimPrefix(p.log.String(), "loading é\n"), runtimeapi.LogLineJoin, "\r")
 		if !strings.HasPrefix(line, "[ERROR] Exception: some_error_msg\rTraceback (most recent call last):\r\u00a0\u00a0File \"") || strings.Count(line, "\n") != 1 {
 			t.Errorf("%q", line)
 		}

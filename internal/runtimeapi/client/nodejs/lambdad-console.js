@@ -26,8 +26,8 @@ function patchConsole() {
 
 function write(level, params) {
   const line = JSON_FORMAT ? jsonLine(LEVELS[level], params) : textLine(LEVELS[level], params);
-  // \n would make a further event of each line.
-  process.stdout.write(line.replace(/\n/g, '\r') + '\n');
+  // Output is split into log events at newlines; this stands for one inside an event.
+  process.stdout.write(line.replace(/\n/g, '\x1e\r') + '\n');
 }
 
 function textLine(level, params) {

@@ -291,6 +291,11 @@ def handle(api, handler, headers, body):
              b"Content-Type: " + content_type.encode() + b"\r\n")
 
 
+def one_event(text):
+    """Output is split into log events at newlines; this stands for one inside an event."""
+    return text.replace("\n", "\x1e\r")
+
+
 def flush():
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -49,8 +49,7 @@ def fields(error):
 
 
 def log(error):
-    """Writes the error to the log as one line; its parts are divided by \\r, since
-    \\n would make them separate log events."""
+    """Writes the error to the log as one event."""
     if JSON_FORMAT:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         entry = {"timestamp": stamp, "level": "ERROR"}
@@ -64,5 +63,5 @@ def log(error):
             for line in entry.splitlines():
                 bare = line.lstrip(" ")
                 lines.append(NO_BREAK_SPACE * (len(line) - len(bare)) + bare)
-        text = "\r".join(lines).replace("\n", "\r")
+        text = lambdad_runtime.one_event("\n".join(lines))
     sys.stdout.write(text + "\n")

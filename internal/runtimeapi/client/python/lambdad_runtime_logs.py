@@ -18,9 +18,7 @@ RECORD_MEMBERS = set(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
 class Handler(logging.Handler):
     def emit(self, record):
         try:
-            # One log event each: \n is kept for the end of the line.
-            text = self.format(record).replace("\n", "\r")
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(lambdad_runtime.one_event(self.format(record)) + "\n")
         except Exception:
             self.handleError(record)
 

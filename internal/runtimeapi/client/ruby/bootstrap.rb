@@ -3,6 +3,8 @@
 # The Ruby runtime client: speaks the Lambda Runtime API 2018-06-01 and calls the
 # function's handler.
 
+ENV.delete('LC_CTYPE') if ENV['LC_CTYPE'] == 'C.UTF-8' # it did its work at the start; AWS has none
+
 require 'json'
 require 'socket'
 

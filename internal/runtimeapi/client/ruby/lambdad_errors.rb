@@ -4,6 +4,8 @@ module Lambdad
   # Errors of the function as AWS's Ruby runtime reports them.
   module Errors
     FRAMES_MAX = 100
+    # Output is split into log events at newlines; this stands for one inside an event.
+    LINE_JOIN = "\x1e\r"
     JSON_FORMAT = ENV['AWS_LAMBDA_LOG_FORMAT'].to_s.casecmp?('JSON')
 
     # describe makes the JSON object of an error; the order of its members is AWS's.
@@ -39,9 +41,8 @@ module Lambdad
         entry[:requestId] = $_global_aws_request_id if $_global_aws_request_id
         $stdout.write("#{to_json(entry)}\n")
       else
-        # One event: \n would make a further one of each line.
         title = error[:errorType].start_with?('Init') ? 'Init error when loading handler' : 'Error raised from handler method'
-        $stdout.write("#{title}\r#{to_json(error)}\n")
+        $stdout.write("#{title}#{LINE_JOIN}#{to_json(error)}\n")
       end
     end
   end

@@ -10,7 +10,7 @@ module Lambdad
         text = format('%<first>s, [%<time>s #%<pid>d] %<severity>5s %<id>s -- %<progname>s: %<msg>s',
                       first: severity[0], time: format_datetime(time), pid: Process.pid, severity: severity,
                       id: $_global_aws_request_id, progname: progname, msg: msg2str(msg))
-        "#{Errors.utf8(text).gsub("\n", "\r")}\n"
+        "#{Errors.utf8(text).gsub("\n", Errors::LINE_JOIN)}\n"
       end
     end
 

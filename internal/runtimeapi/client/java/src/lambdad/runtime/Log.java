@@ -68,12 +68,12 @@ public final class Log implements LambdaLogger {
         event(text);
     }
 
-    /** Writes one event: \n would make a further one of each line. */
+    /** Writes one event. Output is split at newlines; inside an event this stands for one. */
     static void event(String text) {
         if (text.endsWith("\n")) {
             text = text.substring(0, text.length() - 1);
         }
-        System.out.println(text.replace('\n', '\r'));
+        System.out.println(text.replace("\n", "\u001e\r"));
     }
 
     static void error(Map<String, Object> described, String text) {
