@@ -1,0 +1,56 @@
+package logs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lambdad/lambdad/internal/store"
+)
+
+// Put makes events durable, in any order of time, all at once or none.
+// ErrGroupNotFound, ErrStreamNotFound.
+func (l *Logs) Put(ctx context.Context, s Scope, group, stream string, events []Event) error {
+	g, err := l.Group(ctx, s, group)
+	if err != nil {
+		return err
+	}
+	return retryConflicts(func() error {
+		st, r, err := l.stream(ctx, g, stream)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		writes, _, err := l.batch(g, st, r, events)
+		if err != nil {
+			return err
+		}
+		if _, err := l.store.Commit(ctx, writes...); err != nil {
+			return fmt.Errorf("write log events: %w", err)
+		}
+		return nil
+	})
+}
+
+// batch is what writes events to a stream whose record has the revision: the
+// chunks, and the stream's record as it will be.
+func (l *Logs) batch(g Group, st Stream, r store.Revision, events []Event) ([]store.Write, Stream, error) {
+	sorted := slices.Clone(events)
+	for i := range sorted {
+		sorted[i].Time = max(sorted[i].Time, 0)
+		// A client's text is bytes; what is not UTF-8 could not be answered as JSON.
+		sorted[i].Message = strings.ToValidUTF8(sorted[i].Message, "\uFFFD")
+	}
+	slices.SortStableFunc(sorted, func(a, b Event) int { return beforeTime(a.Time).Compare(beforeTime(b.Time)) })
+	first, last := sorted[0].Time, sorted[len(sorted)-1].Time
+	if !st.Events || first < st.First {
+		st.First = first
+	}
+	st.Last = max(st.Last, last)
+	st.Ingested, st.Events = max(st.Ingested, l.millis()), true
+	record, err := streamWrite(g, st, store.IfRevision(r))
+	if err != nil {
+		return nil, st, err
+	}
+	return append(l.chunkWrites(g.ID, st.ID, sorted, st.Ingested), record), st, nil
+}
