@@ -203,6 +203,71 @@ func TestCrashedEnvironmentIsReplaced(t *testing.T) {
 	n.wantStarted(t, 4)
 }
 
+// TestStress has many callers, crashes, timeouts, changes and too little memory at once.
+func TestStress(t *testing.T) {
+	n := newNode(t, func(_ *workertest.Proc, ev *workertest.Event) workertest.Answer {
+		switch string(ev.Payload) {
+		case "die":
+			return workertest.Answer{Exit: &sandbox.Exit{Code: 1}}
+		case "hang":
+			return workertest.Answer{Hang: true}
+		}
+		return workertest.Answer{Payload: ev.Payload}
+	}, assignment.Options{MemoryMiB: 10 * 128, IdleMax: 6, Config: assignment.Config{WaitMax: 20 * time.Second}})
+	var generation atomic.Uint64
+	generation.Store(1)
+	fnAt := func(i int, g uint64) *record.Function {
+		fn := workertest.Function(fmt.Sprintf("f%d", i%5))
+		fn.TimeoutS, fn.Generation = 1, g
+		return fn
+	}
+	var wg sync.WaitGroup
+	for c := range 16 {
+		wg.Go(func() {
+			for i := range 60 {
+				payload := fmt.Sprintf("%d-%d", c, i)
+				switch {
+				case (c+i)%17 == 0:
+					payload = "die"
+				case c == 3 && i == 30:
+					payload = "hang"
+				}
+				res, err := n.invoke(fnAt(c+i, generation.Load()), payload)
+				switch {
+				case err != nil:
+					t.Errorf("invoke: %v", err)
+				case payload == "die" || payload == "hang":
+					if res.FunctionError == "" {
+						t.Errorf("%s was answered", payload)
+					}
+				case string(res.Payload) != payload:
+					t.Errorf("answer %s to %s", res.Payload, payload)
+				}
+				if c == 0 && i%10 == 9 {
+					g := generation.Add(1)
+					for f := range 5 {
+						n.FunctionChanged(record.Change{ID: fnAt(f, g).ID, Version: record.Latest, Before: fnAt(f, g-1), After: fnAt(f, g)})
+					}
+				}
+				if s := n.Stats(); s.UsedMiB > s.TotalMiB {
+					t.Errorf("stats %+v", s)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for f := range 5 {
+		n.FunctionChanged(record.Change{ID: fnAt(f, 0).ID, Version: record.Latest, Before: fnAt(f, 0)})
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for n.Stats().UsedMiB != 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("removed functions keep %+v", n.Stats())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 func TestDrain(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	n := newNode(t, func(_ *workertest.Proc, ev *workertest.Event) workertest.Answer {

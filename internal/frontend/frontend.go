@@ -222,6 +222,10 @@ func invokeFault(err error) error {
 		return throttled()
 	case errors.Is(err, assignment.ErrDraining):
 		return wire.NewFault(http.StatusServiceUnavailable, "ServiceUnavailableException", "The service is stopping; try again.")
+	case errors.Is(err, worker.ErrRole):
+		return wire.NewFault(http.StatusForbidden, "AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.")
+	case errors.Is(err, worker.ErrRuntime):
+		return api.NewInvalidRuntimeException("This host has no runtime for the function; its operator finds the reason in lambdad's log.")
 	case errors.Is(err, assignment.ErrStart):
 		return api.NewServiceException("An error occurred and the request cannot be processed.")
 	default:

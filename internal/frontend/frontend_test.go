@@ -195,10 +195,12 @@ func TestErrorsAndTail(t *testing.T) {
 		t.Errorf("invoked %+v", i.in)
 	}
 	for err, want := range map[error]string{
-		assignment.ErrNoCapacity:                      "429 TooManyRequestsException",
-		assignment.ErrQueueFull:                       "429 TooManyRequestsException",
-		assignment.ErrDraining:                        "503 ServiceUnavailableException",
-		fmt.Errorf("%w: secret", assignment.ErrStart): "500 ServiceException",
+		assignment.ErrNoCapacity:                                             "429 TooManyRequestsException",
+		assignment.ErrQueueFull:                                              "429 TooManyRequestsException",
+		assignment.ErrDraining:                                               "503 ServiceUnavailableException",
+		fmt.Errorf("%w: secret", assignment.ErrStart):                        "500 ServiceException",
+		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRole):    "403 AccessDeniedException",
+		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRuntime): "502 InvalidRuntimeException",
 	} {
 		i.err = err
 		_, got := f.Invoke(context.Background(), newCall(), request("f", nil))

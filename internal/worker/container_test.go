@@ -265,7 +265,9 @@ func TestPythonImportError(t *testing.T) {
 // BenchmarkPythonWarm is a warm invoke of a real Python function.
 func BenchmarkPythonWarm(b *testing.B) {
 	h := newPythonHost(b, "def handler(e, c): return e\n")
-	e, err := h.Start(context.Background(), worker.StartSpec{Function: h.function()})
+	fn := h.function()
+	fn.MemoryMiB = 1769 // a whole processor
+	e, err := h.Start(context.Background(), worker.StartSpec{Function: fn})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -282,8 +284,10 @@ func BenchmarkPythonWarm(b *testing.B) {
 // BenchmarkPythonCold is an environment made, with INIT, from a parked sandbox.
 func BenchmarkPythonCold(b *testing.B) {
 	h := newPythonHost(b, "def handler(e, c): return e\n")
+	fn := h.function()
+	fn.MemoryMiB = 1769
 	for b.Loop() {
-		e, err := h.Start(context.Background(), worker.StartSpec{Function: h.function()})
+		e, err := h.Start(context.Background(), worker.StartSpec{Function: fn})
 		if err != nil {
 			b.Fatal(err)
 		}

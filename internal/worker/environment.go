@@ -101,7 +101,7 @@ func (e *Environment) start(ctx context.Context) error {
 	if e.runtime, err = w.opts.Runtimes.Runtime(ctx, RuntimeWant{
 		Identifier: e.fn.Runtime, Architecture: e.fn.Architecture, MemoryMiB: e.fn.MemoryMiB, ExecWrapper: e.fn.Environment[execWrapperVariable],
 	}); err != nil {
-		return fmt.Errorf("runtime %s: %w", e.fn.Runtime, err)
+		return fmt.Errorf("%w: %s: %w", ErrRuntime, e.fn.Runtime, err)
 	}
 	digest := artifact.Digest(e.fn.Artifact)
 	e.releaseCode = w.opts.Code.Hold(digest)
@@ -134,7 +134,7 @@ func (e *Environment) renewCredentials(ctx context.Context) error {
 	// that GetCallerIdentity answers inside a function.
 	e.credentials, err = e.worker.opts.Credentials.IssueForFunction(ctx, e.fn.Role, e.fn.ID.Name, e.worker.opts.CredentialsTTL)
 	if err != nil {
-		return fmt.Errorf("credentials of %s: %w", e.fn.Role, err)
+		return fmt.Errorf("%w: %s: %w", ErrRole, e.fn.Role, err)
 	}
 	return nil
 }

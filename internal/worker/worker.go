@@ -40,7 +40,7 @@ const (
 	quietBeforeFreeze = 100 * time.Millisecond
 	// initsPerCore bounds INIT phases that run at once: they are work for the
 	// processor, and too many at once would all meet InitTimeout.
-	initsPerCore = 8
+	initsPerCore = 32
 	// credentialsTTLDefault is how long the credentials in an environment live.
 	credentialsTTLDefault = 6 * time.Hour
 	// usageEvery bounds how often the kernel's counters of one environment are
@@ -48,8 +48,15 @@ const (
 	usageEvery = 50 * time.Millisecond
 )
 
-// ErrClosed means that the worker takes no more work.
-var ErrClosed = errors.New("worker: closed")
+// Kinds of refusal; match with errors.Is.
+var (
+	// ErrClosed means that the worker takes no more work.
+	ErrClosed = errors.New("worker: closed")
+	// ErrRuntime means that this host has not the function's runtime.
+	ErrRuntime = errors.New("worker: no such runtime here")
+	// ErrRole means that no credentials of the function's role can be had.
+	ErrRole = errors.New("worker: the function's role gives no credentials")
+)
 
 // Code gives the unpacked deployment packages: *artifact.Store.
 type Code interface {
