@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,6 +120,11 @@ func (c *Catalog) build(ctx context.Context, o AddOptions, spec Spec, work strin
 			return fmt.Errorf("runtimes: add %s: %w", in.Identifier, err)
 		}
 	}
+	if o.Bootstrap != nil {
+		if t.bytes, err = sizeOf(root); err != nil {
+			return fmt.Errorf("runtimes: add: %w", err)
+		}
+	}
 	found, err := t.identify(spec, in.Architecture, env)
 	if err != nil {
 		return fmt.Errorf("runtimes: add %s: %w", in.Identifier, err)
@@ -128,6 +134,21 @@ func (c *Catalog) build(ctx context.Context, o AddOptions, spec Spec, work strin
 	}
 	in.Interpreter, in.Version, in.Env, in.Bytes = found.interpreter, found.version, keptEnv(env), t.bytes
 	return nil
+}
+
+// sizeOf adds up the files of a tree that a tool made.
+func sizeOf(root *os.Root) (bytes int64, err error) {
+	err = fs.WalkDir(root.FS(), ".", func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			bytes += info.Size()
+		}
+		return err
+	})
+	return bytes, err
 }
 
 // keptEnv is what of an image's environment its programs need to find their own files. PATH and

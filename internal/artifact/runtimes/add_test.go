@@ -11,6 +11,7 @@ import (
 	"log"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -394,7 +395,11 @@ func TestBootstrap(t *testing.T) {
 	}
 	c := only(t, Options{})
 	in := add(t, c, AddOptions{Identifier: "python3.11", Bootstrap: &Bootstrap{Mirror: os.Getenv("LAMBDAD_TEST_MIRROR")}})
-	if !strings.HasPrefix(in.Version, "3.11") {
+	if !strings.HasPrefix(in.Version, "3.11") || in.Bytes == 0 {
 		t.Errorf("%+v", in)
+	}
+	out, err := exec.Command("chroot", c.rootfs(in.Tree), in.Interpreter, "-c", "import ssl, sqlite3, sys; print(sys.version)").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), in.Version) {
+		t.Errorf("%v: %s", err, out)
 	}
 }
