@@ -1,6 +1,9 @@
 package client
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -15,10 +18,31 @@ func TestJava(t *testing.T) {
 			{"example.Function$Streams", `{"a": 1}`, `[{"a": 1}]`},
 			{"example.Function::order", `{"items":[{"name":"é","count":1,"colour":"RED","unknown":0}],"prices":{"x":1},"paid":true,"at":1700000000000,"codes":[1,2]}`,
 				`{"items":[{"name":"é","count":2,"colour":"RED"}],"prices":{"x":1.0},"paid":true,"at":1700000000000,"codes":[1,2]}`},
+			{"example.Function::fixed", `{"Records":[{"NAME":"x"}],"data":"aGk=","time":1700000000.5,"id":"11111111-2222-4333-8444-555555555555"}`,
+				`{"records":[{"name":"x","count":0,"colour":null}],"data":"aGk=","time":1700000000500,"id":"11111111-2222-4333-8444-555555555555"}`},
 		} {
 			if v := start(t, l, tt[0]).value(tt[1]); v != tt[2] {
 				t.Errorf("%s: %s", tt[0], v)
 			}
+		}
+	})
+	t.Run("records", func(t *testing.T) {
+		dir := t.TempDir()
+		source := filepath.Join(dir, "R.java")
+		if err := os.WriteFile(source, []byte(`public class R {
+			public record Point(int x, java.util.List<String> names, Inner inner) {}
+			public record Inner(boolean ok) {}
+			public Point h(Point p) { return new Point(p.x() + 1, p.names(), p.inner()); }
+		}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("javac", "-d", dir, source).CombinedOutput(); err != nil {
+			t.Skipf("needs javac 16: %s", out)
+		}
+		r := l
+		r.task = func(testing.TB) string { return dir }
+		if v := start(t, r, "R::h").value(`{"x":1,"names":["a"],"inner":{"ok":true}}`); v != `{"x":2,"names":["a"],"inner":{"ok":true}}` {
+			t.Error(v)
 		}
 	})
 	t.Run("wrong event", func(t *testing.T) {

@@ -147,6 +147,41 @@ public class Function {
         return order;
     }
 
+    /** Immutable, as the classes of AWS's event library are. */
+    public static class Fixed {
+        private final List<Item> records;
+        private final java.nio.ByteBuffer data;
+        private final Date time;
+        private final java.util.UUID id;
+
+        public Fixed(List<Item> records, java.nio.ByteBuffer data, Date time, java.util.UUID id) {
+            this.records = records;
+            this.data = data;
+            this.time = time;
+            this.id = id;
+        }
+
+        public List<Item> getRecords() {
+            return records;
+        }
+
+        public java.nio.ByteBuffer getData() {
+            return data;
+        }
+
+        public Date getTime() {
+            return time;
+        }
+
+        public java.util.UUID getId() {
+            return id;
+        }
+    }
+
+    public Fixed fixed(Fixed event) {
+        return event;
+    }
+
     public static class Typed implements RequestHandler<Map<String, Integer>, Integer> {
         @Override
         public Integer handleRequest(Map<String, Integer> input, Context context) {

@@ -1,6 +1,7 @@
 package lambdad.runtime;
 
 import java.lang.reflect.Array;
+import java.nio.ByteBuffer;
 import java.util.Calendar;
 import java.util.Collection;
 import java.util.Date;
@@ -43,6 +44,11 @@ final class JsonWriter {
             map((Map<?, ?>) v, depth);
         } else if (v instanceof byte[]) {
             string(java.util.Base64.getEncoder().encodeToString((byte[]) v));
+        } else if (v instanceof ByteBuffer) {
+            ByteBuffer bytes = ((ByteBuffer) v).duplicate();
+            byte[] copy = new byte[bytes.remaining()];
+            bytes.get(copy);
+            value(copy, depth);
         } else if (v instanceof Iterable && (v instanceof Collection || !Types.hasProperties(v.getClass()))) {
             items(((Iterable<?>) v).iterator(), depth);
         } else if (v.getClass().isArray()) {

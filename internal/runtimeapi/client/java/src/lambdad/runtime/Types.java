@@ -12,6 +12,7 @@ import java.lang.reflect.TypeVariable;
 import java.lang.reflect.WildcardType;
 import java.math.BigDecimal;
 import java.math.BigInteger;
+import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -29,6 +30,8 @@ import java.util.TreeSet;
 
 /** Turns JSON values into a handler's types, and beans into maps. */
 final class Types {
+    private static final double SECONDS_BELOW = 1e11; // 1973 in milliseconds, 5138 in seconds
+
     private Types() {}
 
     /** Replaces a type variable of declaring by what implementing gives it. */
@@ -118,7 +121,12 @@ final class Types {
             return map(v, t, c);
         }
         if (c == Date.class && v instanceof Number) {
-            return new Date(((Number) v).longValue());
+            // AWS's events carry seconds (Kinesis, DynamoDB), beans milliseconds.
+            double n = ((Number) v).doubleValue();
+            return new Date((long) (Math.abs(n) < SECONDS_BELOW ? n * 1000 : n));
+        }
+        if (c == ByteBuffer.class && v instanceof String) {
+            return ByteBuffer.wrap(java.util.Base64.getDecoder().decode((String) v));
         }
         if (c.isInstance(v)) {
             return v;
@@ -255,8 +263,9 @@ final class Types {
     }
 
     private static Object bean(Map<?, ?> values, Class<?> c) {
-        if (isRecord(c)) {
-            return record(values, c);
+        Constructor<?> whole = isRecord(c) || !hasDefaultConstructor(c) ? wholeConstructor(c) : null;
+        if (whole != null) {
+            return construct(whole, values, c);
         }
         Object bean = create(c);
         for (Map.Entry<?, ?> e : values.entrySet()) {
@@ -330,21 +339,61 @@ final class Types {
         return found.toArray(new Field[0]);
     }
 
-    private static Object record(Map<?, ?> values, Class<?> c) {
+    private static boolean hasDefaultConstructor(Class<?> c) {
+        for (Constructor<?> each : c.getDeclaredConstructors()) {
+            if (each.getParameterTypes().length == 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** The constructor that takes a value for each field: records and immutable beans have it. */
+    private static Constructor<?> wholeConstructor(Class<?> c) {
         Field[] fields = components(c);
-        Class<?>[] types = new Class<?>[fields.length];
+        Constructor<?> found = null;
+        for (Constructor<?> each : c.getDeclaredConstructors()) {
+            Class<?>[] types = each.getParameterTypes();
+            if (types.length != fields.length || types.length == 0) {
+                continue;
+            }
+            boolean same = true;
+            for (int i = 0; i < types.length; i++) {
+                same = same && types[i] == fields[i].getType();
+            }
+            if (same) {
+                return each;
+            }
+            found = each; // e.g. text for a field that is a time
+        }
+        return found;
+    }
+
+    private static Object construct(Constructor<?> constructor, Map<?, ?> values, Class<?> c) {
+        Field[] fields = components(c);
+        Type[] types = constructor.getGenericParameterTypes();
         Object[] arguments = new Object[fields.length];
         for (int i = 0; i < fields.length; i++) {
-            types[i] = fields[i].getType();
-            arguments[i] = convert(values.get(fields[i].getName()), fields[i].getGenericType());
+            arguments[i] = convert(member(values, fields[i].getName()), types[i]);
         }
         try {
-            Constructor<?> constructor = c.getDeclaredConstructor(types);
             constructor.setAccessible(true);
             return constructor.newInstance(arguments);
         } catch (ReflectiveOperationException e) {
             throw new IllegalArgumentException("cannot create " + c.getName() + ": " + cause(e), e);
         }
+    }
+
+    private static Object member(Map<?, ?> values, String name) {
+        if (values.containsKey(name)) {
+            return values.get(name);
+        }
+        for (Map.Entry<?, ?> e : values.entrySet()) {
+            if (name.equalsIgnoreCase(String.valueOf(e.getKey()))) {
+                return e.getValue();
+            }
+        }
+        return null;
     }
 
     static boolean hasProperties(Class<?> c) {
