@@ -45,7 +45,20 @@ func (c awsJSON) fault(x *exchange, f Fault) {
 		enc.Field("message", f.FaultMessage())
 	}
 	enc.End()
-	_ = x.write(f.FaultStatus(), c.contentType(), enc.Bytes())
+	_ = x.write(x.faultStatus(f), c.contentType(), enc.Bytes())
+}
+
+// faultStatus is the status of a fault. Where a service once spoke the query
+// protocol, the status that the model gives is that protocol's: the others say
+// 400 and 500 (Smithy's awsQueryError trait).
+func (x *exchange) faultStatus(f Fault) int {
+	if v, ok := f.(shape.Structure); ok && x.endpoint != nil && x.endpoint.QueryCompatible && v.WireSchema().Error != nil {
+		if isSender(f) {
+			return 400
+		}
+		return 500
+	}
+	return f.FaultStatus()
 }
 
 // queryCompatible tells the code that the service's former query protocol had:

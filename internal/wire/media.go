@@ -39,7 +39,7 @@ func (x *exchange) strictContentType(in *shape.Schema, want string) error {
 	media = strings.TrimSpace(media)
 	unsupported := NewFault(http.StatusUnsupportedMediaType, "UnsupportedMediaTypeException", "")
 	if !in.HasBody {
-		if got != "" && !(len(in.Members) == 0 && media == want && x.op.HasInput) {
+		if got != "" && len(x.body) > 0 && !(len(in.Members) == 0 && media == want && x.op.HasInput) {
 			return unsupported
 		}
 		return nil
@@ -51,7 +51,7 @@ func (x *exchange) strictContentType(in *shape.Schema, want string) error {
 		}
 		want = payloadType(in, want)
 	}
-	if len(x.body) > 0 && media != want || got != "" && media != want {
+	if got != "" && media != want || got == "" && in.Payload >= 0 && len(x.body) > 0 {
 		return unsupported
 	}
 	return nil

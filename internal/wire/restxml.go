@@ -38,7 +38,7 @@ func (restXML) answer(x *exchange, out shape.Structure) error {
 		out.EncodeMembers(&r)
 		return x.writeRest(out, &r, enc.Bytes, xmlType)
 	}
-	if !schema.HasBody {
+	if !answersWithBody(schema) {
 		out.EncodeMembers(&r)
 		return x.writeRest(out, &r, func() []byte { return nil }, "")
 	}
@@ -53,6 +53,19 @@ func (restXML) answer(x *exchange, out shape.Structure) error {
 	out.EncodeMembers(&r)
 	enc.Close(name)
 	return x.writeRest(out, &r, enc.Bytes, xmlType)
+}
+
+// answersWithBody is HasBody of an answer, where query and path do not count:
+// members bound to them are in the body.
+func answersWithBody(s *shape.Schema) bool {
+	for i := range s.Members {
+		switch s.Members[i].Location {
+		case shape.LocationHeader, shape.LocationHeaders, shape.LocationStatusCode:
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 func (restXML) fault(x *exchange, f Fault) {

@@ -42,5 +42,5 @@ func (rpcCBOR) fault(x *exchange, f Fault) {
 		enc.Field("message", f.FaultMessage())
 	}
 	enc.End()
-	_ = x.write(f.FaultStatus(), cborType, enc.Bytes())
+	_ = x.write(x.faultStatus(f), cborType, enc.Bytes())
 }

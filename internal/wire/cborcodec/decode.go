@@ -151,7 +151,7 @@ func find(s *shape.Schema, name []byte) int {
 func (d *Decoder) List(m *shape.Member, item func(shape.Decoder) error) error {
 	return d.each(majorArray, func() error {
 		if !m.Sparse && d.Null() {
-			return nil
+			return shape.Malformed("%s has a null element", m.Name)
 		}
 		return item(d)
 	})
@@ -164,7 +164,7 @@ func (d *Decoder) Map(m *shape.Member, entry func(shape.Decoder, string) error) 
 			return err
 		}
 		if !m.Sparse && d.Null() {
-			return nil
+			return shape.Malformed("%s has a null value", m.Name)
 		}
 		return entry(d, key)
 	})

@@ -90,6 +90,18 @@ func lowerFirst(s string) string {
 	return string(s[0]+'a'-'A') + s[1:]
 }
 
+// scalarAt reports what an unnamed value fails: an element that is a list or map
+// itself. Its path is that of the elements around.
+func (w *walker) scalarAt(named bool, m *shape.Member, failed []string, value func() string) {
+	if named || len(failed) == 0 {
+		w.scalar(m, failed, value)
+		return
+	}
+	for _, c := range failed {
+		w.report(Violation{Path: strings.Join(w.path, "."), Value: value(), Sensitive: m.Sensitive, Constraint: c})
+	}
+}
+
 // scalar checks a member that is not an element. value is called for a message.
 func (w *walker) scalar(m *shape.Member, failed []string, value func() string) {
 	if len(failed) == 0 {
@@ -154,19 +166,19 @@ func (w *walker) Structure(m *shape.Member, v shape.Structure) {
 func (w *walker) List(m *shape.Member, n int, item func(shape.Encoder, int)) {
 	named := w.begin(m)
 	text := func() string { return javaList(m, n, item) }
-	if named && m.Limits != nil {
+	if m.Limits != nil {
 		failed := failedLength(m.Limits, n)
 		if m.Limits.Unique && hasDuplicates(m, n, item) {
 			failed = append(failed, "Member must have unique values")
 		}
-		w.scalar(m, failed, text)
+		w.scalarAt(named, m, failed, text)
 	}
 	if m.Element == nil {
 		return
 	}
 	if isScalar(m.Element) {
-		if named && m.Element.Limits != nil && anyFails(m.Element, n, item) {
-			w.scalar(m, []string{"Member must satisfy constraint: [" + strings.Join(allTexts(m.Element), ", ") + "]"}, text)
+		if m.Element.Limits != nil && anyFails(n, item) {
+			w.scalarAt(named, m, []string{"Member must satisfy constraint: [" + strings.Join(allTexts(m.Element), ", ") + "]"}, text)
 		}
 		return
 	}
@@ -188,13 +200,13 @@ func (w *walker) List(m *shape.Member, n int, item func(shape.Encoder, int)) {
 func (w *walker) Map(m *shape.Member, keys []string, value func(shape.Encoder, string)) {
 	named := w.begin(m)
 	text := func() string { return javaMap(m, keys, value) }
-	if named && m.Limits != nil {
-		w.scalar(m, failedLength(m.Limits, len(keys)), text)
+	if m.Limits != nil {
+		w.scalarAt(named, m, failedLength(m.Limits, len(keys)), text)
 	}
-	if named && m.Key != nil && m.Key.Limits != nil {
+	if m.Key != nil && m.Key.Limits != nil {
 		for _, k := range keys {
 			if len(failedString(m.Key.Limits, k)) > 0 {
-				w.scalar(m, []string{"Map keys must satisfy constraint: [" + strings.Join(keyTexts(m.Key), ", ") + "]"}, text)
+				w.scalarAt(named, m, []string{"Map keys must satisfy constraint: [" + strings.Join(keyTexts(m.Key), ", ") + "]"}, text)
 				break
 			}
 		}
@@ -203,8 +215,8 @@ func (w *walker) Map(m *shape.Member, keys []string, value func(shape.Encoder, s
 		return
 	}
 	if isScalar(m.Value) {
-		if named && m.Value.Limits != nil && anyFails(m.Value, len(keys), func(e shape.Encoder, i int) { value(e, keys[i]) }) {
-			w.scalar(m, []string{"Map value must satisfy constraint: [" + strings.Join(allTexts(m.Value), ", ") + "]"}, text)
+		if m.Value.Limits != nil && anyFails(len(keys), func(e shape.Encoder, i int) { value(e, keys[i]) }) {
+			w.scalarAt(named, m, []string{"Map value must satisfy constraint: [" + strings.Join(allTexts(m.Value), ", ") + "]"}, text)
 		}
 		return
 	}
@@ -250,7 +262,7 @@ func (p *probe) Blob(m *shape.Member, v []byte) {
 	p.failed = p.failed || len(failedLength(m.Limits, len(v))) > 0
 }
 
-func anyFails(_ *shape.Member, n int, item func(shape.Encoder, int)) bool {
+func anyFails(n int, item func(shape.Encoder, int)) bool {
 	var p probe
 	for i := 0; i < n && !p.failed; i++ {
 		item(&p, i)
@@ -269,18 +281,6 @@ func hasDuplicates(m *shape.Member, n int, item func(shape.Encoder, int)) bool {
 		seen[t.b.String()] = true
 	}
 	return false
-}
-
-// javaLength is the length that AWS counts: UTF-16 units.
-func javaLength(s string) int {
-	n := 0
-	for _, r := range s {
-		n++
-		if r > 0xffff {
-			n++
-		}
-	}
-	return n
 }
 
 func blobText(n int) string {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/lambdad/lambdad/internal/wire/shape"
 )
@@ -15,7 +16,7 @@ func failedString(l *shape.Limits, v string) []string {
 	}
 	var failed []string
 	if l.HasMin || l.HasMax {
-		failed = failedLength(l, javaLength(v))
+		failed = failedLength(l, utf8.RuneCountInString(v)) // Smithy: Unicode scalar values
 	}
 	if l.Pattern != nil && !l.Pattern.Matches(v) {
 		failed = append(failed, patternText(l))

@@ -67,7 +67,7 @@ func (p *param) structure(v shape.Structure) error {
 	schema := v.WireSchema()
 	for i := range schema.Members {
 		m := &schema.Members[i]
-		kid := p.kids[wireName(m)]
+		kid := p.kids[m.WireName]
 		if kid == nil {
 			continue
 		}
@@ -76,15 +76,6 @@ func (p *param) structure(v shape.Structure) error {
 		}
 	}
 	return nil
-}
-
-// wireName is a member's name. Where the elements of a flattened list have a
-// name of their own, the models mean the list by it.
-func wireName(m *shape.Member) string {
-	if m.Flattened && m.Element != nil && m.Element.WireName != m.Element.Name {
-		return m.Element.WireName
-	}
-	return m.WireName
 }
 
 func (p *param) String(m *shape.Member) (string, error) {

@@ -133,11 +133,9 @@ func decodeQuery(query Query, v shape.Structure, m *shape.Member, i int) error {
 
 func decodePayload(req *Request, v shape.Structure, m *shape.Member, i int, body Body) error {
 	switch {
-	case m.Streaming:
-		return v.DecodeMember(raw{req.Body}, i)
 	case len(req.Body) == 0:
 		return nil
-	case m.Kind == shape.KindBlob, m.Kind == shape.KindString:
+	case m.Streaming, m.Kind == shape.KindBlob, m.Kind == shape.KindString:
 		return v.DecodeMember(raw{req.Body}, i)
 	}
 	return body.Payload(req.Body, m, func(d shape.Decoder) error { return v.DecodeMember(d, i) })

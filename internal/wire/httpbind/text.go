@@ -56,7 +56,11 @@ func (t *text) Float(*shape.Member) (float64, error) { return shape.ParseFloat(t
 func (t *text) Null() bool                           { return false }
 
 func (t *text) Time(m *shape.Member) (time.Time, error) {
-	return timestamp.Parse(t.value, timestamp.Or(m.Time, defaultTime(t.location)))
+	f := timestamp.Or(m.Time, defaultTime(t.location))
+	if f == shape.TimestampISO8601 && !strings.HasSuffix(t.value, "Z") {
+		return time.Time{}, shape.Malformed("%s has a time that is not in UTC", m.Name)
+	}
+	return timestamp.Parse(t.value, f)
 }
 
 // defaultTime is the format of times by their place (Smithy's HTTP bindings).

@@ -259,7 +259,7 @@ func (d *Decoder) array(item func() error) error {
 func (d *Decoder) List(m *shape.Member, item func(shape.Decoder) error) error {
 	return d.array(func() error {
 		if !m.Sparse && d.Null() {
-			return nil
+			return shape.Malformed("%s has a null element", m.Name)
 		}
 		return item(d)
 	})
@@ -268,7 +268,7 @@ func (d *Decoder) List(m *shape.Member, item func(shape.Decoder) error) error {
 func (d *Decoder) Map(m *shape.Member, entry func(shape.Decoder, string) error) error {
 	return d.object(func(key []byte) error {
 		if !m.Sparse && d.Null() {
-			return nil
+			return shape.Malformed("%s has a null value", m.Name)
 		}
 		if !utf8.Valid(key) {
 			return shape.Malformed("Invalid UTF-8 in a key")

@@ -101,16 +101,21 @@ func (m *Model) member(name string, r *Ref) (*shape.Member, error) {
 	if r.EventHeader {
 		member.Location = shape.LocationEventHeader
 	}
-	if r.LocationName != "" {
-		member.WireName = r.LocationName
+	if r.LocationName != "" || r.Location == "headers" {
+		member.WireName = r.LocationName // no prefix means every header
+	}
+	if target.Flattened && !r.Flattened && target.Member != nil && target.Member.LocationName != "" {
+		// Where the list itself is flattened, and not its use, the models mean the
+		// list by the name of its elements.
+		member.WireName = target.Member.LocationName
 	}
 	if f := timestampFormats[r.TimestampFormat]; f != shape.TimestampDefault {
 		member.Time = f
 	}
-	for _, n := range []*XMLNamespace{target.XMLNamespace, r.XMLNamespace} {
-		if n != nil {
-			member.Namespace, member.NamespacePrefix = n.URI, n.Prefix
-		}
+	// The namespace of the target shape counts where it is the root of a document
+	// (Schema.Namespace), not where it is used.
+	if n := r.XMLNamespace; n != nil {
+		member.Namespace, member.NamespacePrefix = n.URI, n.Prefix
 	}
 	var err error
 	if member.Limits, err = limits(target); err != nil {

@@ -56,8 +56,8 @@ type Decoder interface {
 	Document(m *Member) (any, error)
 	// Structure calls v.DecodeMember for each member that is present.
 	Structure(m *Member, v Structure) error
-	// List calls item on each element. Nulls are dropped, unless m is sparse: then
-	// item finds Null true.
+	// List calls item on each element. A null element is malformed, unless m is
+	// sparse: then item finds Null true.
 	List(m *Member, item func(d Decoder) error) error
 	// Map calls entry on each value with its key.
 	Map(m *Member, entry func(d Decoder, key string) error) error

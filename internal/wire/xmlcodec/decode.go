@@ -100,11 +100,7 @@ func decodeStructure(el *element, v shape.Structure, bodyOnly bool) error {
 			}
 			continue
 		}
-		name := m.WireName
-		if m.Flattened {
-			name = FlatName(m)
-		}
-		found := childrenNamed(el, localName(name))
+		found := childrenNamed(el, localName(m.WireName))
 		if len(found) == 0 {
 			continue
 		}

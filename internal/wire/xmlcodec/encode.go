@@ -162,9 +162,13 @@ func (e *Encoder) Stream(*shape.Member, io.ReadCloser) {
 func (e *Encoder) Document(*shape.Member, any) { panic("a document inside an XML body") }
 
 func (e *Encoder) Structure(m *shape.Member, v shape.Structure) {
+	uri, prefix := m.Namespace, m.NamespacePrefix
+	if e.root && uri == "" {
+		uri, prefix = v.WireSchema().Namespace, v.WireSchema().NamespacePrefix
+	}
 	name := e.name(m)
 	e.start(name)
-	e.namespace(m.Namespace, m.NamespacePrefix)
+	e.namespace(uri, prefix)
 	e.attributes(v)
 	e.buf = append(e.buf, '>')
 	v.EncodeMembers(e)
@@ -173,10 +177,8 @@ func (e *Encoder) Structure(m *shape.Member, v shape.Structure) {
 
 func (e *Encoder) List(m *shape.Member, n int, item func(shape.Encoder, int)) {
 	if m.Flattened {
-		name := FlatName(m)
-		e.element = ""
 		for i := range n {
-			e.element = name
+			e.element = m.WireName
 			item(e, i)
 		}
 		return
@@ -192,20 +194,10 @@ func (e *Encoder) List(m *shape.Member, n int, item func(shape.Encoder, int)) {
 	e.Close(name)
 }
 
-// FlatName is the element of a flattened list or map: where the element of a
-// flattened list has a name of its own, the models mean the list by it.
-func FlatName(m *shape.Member) string {
-	if m.Element != nil && m.Element.WireName != m.Element.Name {
-		return m.Element.WireName
-	}
-	return m.WireName
-}
-
 func (e *Encoder) Map(m *shape.Member, keys []string, value func(shape.Encoder, string)) {
 	entry, name := "entry", ""
 	if m.Flattened {
 		entry = m.WireName
-		e.element = ""
 	} else {
 		name = e.name(m)
 		e.start(name)
