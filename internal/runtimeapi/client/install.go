@@ -6,6 +6,7 @@
 package client
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -36,7 +37,7 @@ func Install(dir string) (Set, error) {
 		return Set{}, fmt.Errorf("client: %w", err)
 	}
 	final := filepath.Join(dir, name)
-	if _, err := os.Stat(final); err == nil {
+	if intact(final) {
 		return Set{Dir: final}, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -50,14 +51,42 @@ func Install(dir string) (Set, error) {
 	if err := writeFiles(tmp); err != nil {
 		return Set{}, fmt.Errorf("client: %w", err)
 	}
-	// Whoever renames first wins; what the others would write is the same.
-	if err := os.Rename(tmp, final); err != nil {
-		if _, statErr := os.Stat(final); statErr != nil {
-			return Set{}, fmt.Errorf("client: %w", errors.Join(err, statErr))
-		}
+	if err := os.Rename(tmp, final); err == nil || intact(final) {
+		// Whoever renames first wins; what the others would write is the same.
+		return Set{Dir: final}, nil
+	}
+	// There, and not whole: the machine lost power before it was on disk.
+	if err := os.RemoveAll(final); err != nil {
+		return Set{}, fmt.Errorf("client: %w", err)
+	}
+	if err := os.Rename(tmp, final); err != nil && !intact(final) {
+		return Set{}, fmt.Errorf("client: %w", err)
 	}
 	return Set{Dir: final}, nil
 }
+
+// intact reports whether every file is in dir as it is embedded.
+func intact(dir string) bool {
+	return fs.WalkDir(files, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		want, err := files.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		got, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(p)))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got, want) {
+			return errDamaged
+		}
+		return nil
+	}) == nil
+}
+
+var errDamaged = errors.New("client: an installed file is damaged")
 
 // contentName is a hash of every file's name and bytes.
 func contentName(fsys fs.FS) (string, error) {

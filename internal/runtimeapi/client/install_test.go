@@ -48,6 +48,16 @@ func TestInstall(t *testing.T) {
 	if after, _ := os.Stat(sets[0].Dir); !after.ModTime().Equal(before.ModTime()) {
 		t.Error("written again")
 	}
+	damaged := filepath.Join(sets[0].Dir, "python", "bootstrap.py")
+	if err := os.Remove(damaged); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(damaged, nil, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := Install(dir); err != nil || again != sets[0] || !intact(again.Dir) {
+		t.Fatal("not mended:", again, err)
+	}
 	blocked := filepath.Join(dir, "file")
 	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
 		t.Fatal(err)
