@@ -388,6 +388,57 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
+// TestBootstrapTool runs a tool in the place of mmdebstrap.
+func TestBootstrapTool(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	tools := t.TempDir()
+	python := filepath.Join(tools, "python")
+	if err := os.WriteFile(python, []byte(programFile(hostMachine(), "3.11.9")), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	tests := []struct {
+		name, script string
+		fails        string // what the error says
+	}{
+		{"good", `echo "I: $*"; eval r=\${6}; mkdir -p "$r/usr/bin" "$r/usr/lib/python3.11" "$r/var/cache/apt" "$r/proc"; mount -t tmpfs none "$r/proc"; touch "$r/usr/lib/python3.11/os.py" "$r/var/cache/apt/x"; cp ` + python + ` "$r/usr/bin/python3.11"`, ""},
+		{"failing", `for i in $(seq 100); do echo "line $i" >&2; done; exit 3`, "line 100"},
+		{"wrong", `mkdir -p "$6/bin"`, "no python"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := os.WriteFile(filepath.Join(tools, "mmdebstrap"), []byte("#!/bin/sh\nset -e\n"+tt.script+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			c := only(t, Options{})
+			var said []string
+			in, err := c.Add(t.Context(), AddOptions{Identifier: "python3.11", Bootstrap: &Bootstrap{}}, func(stage string, _, _ int64) { said = append(said, stage) })
+			if tt.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.fails) || strings.Contains(err.Error(), "line 50") {
+					t.Errorf("got %v", err)
+				}
+				nothingLeft(t, c)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if in.Version != "3.11.9" || in.Source != "Debian bookworm by mmdebstrap" || !strings.Contains(strings.Join(said, "\n"), "--include=python3,ca-certificates bookworm") {
+				t.Errorf("%+v, %q", in, said)
+			}
+			if _, err := os.Stat(filepath.Join(c.rootfs(in.Tree), "var/cache/apt")); err == nil {
+				t.Error("the package cache was kept")
+			}
+			mounts, err := os.ReadFile("/proc/mounts")
+			if err != nil || strings.Contains(string(mounts), in.Tree) {
+				t.Errorf("its mounts are the host's: %v", err)
+			}
+		})
+	}
+}
+
 // TestBootstrap downloads a Debian release; it runs only when asked.
 func TestBootstrap(t *testing.T) {
 	if os.Getenv("LAMBDAD_TEST_BOOTSTRAP") == "" {

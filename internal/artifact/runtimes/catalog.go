@@ -32,7 +32,8 @@ type Catalog struct {
 	noHost  bool
 	search  search
 
-	probing chan struct{} // one token while the host is searched
+	probing    chan struct{}  // one token while the host is searched
+	baseMounts func() []Mount // of the host, for OS-only runtimes
 
 	mu       sync.Mutex
 	searched bool
@@ -53,9 +54,10 @@ func Open(o Options) (*Catalog, error) {
 	}
 	return &Catalog{
 		dir: dir, nearest: o.Nearest, noHost: o.NoHost, search: hostSearch(o.Search, o.SearchOnly),
-		probing:  make(chan struct{}, 1),
-		resolved: map[string]Runtime{},
-		trees:    map[string]*os.File{},
+		probing:    make(chan struct{}, 1),
+		baseMounts: sync.OnceValue(func() []Mount { return newHostMounts().sorted() }),
+		resolved:   map[string]Runtime{},
+		trees:      map[string]*os.File{},
 	}, nil
 }
 
@@ -98,10 +100,9 @@ func (c *Catalog) Resolve(ctx context.Context, identifier, architecture string) 
 
 // resolveProvided gives OS-only runtimes the host's shell and libraries.
 func (c *Catalog) resolveProvided(spec Spec) Runtime {
-	m := newHostMounts()
 	return Runtime{
 		Identifier: spec.Identifier, Architecture: HostArchitecture(), Language: spec.Language,
-		Origin: OriginHost, Rootfs: Rootfs{Mounts: m.sorted()}, build: osBuild(),
+		Origin: OriginHost, Rootfs: Rootfs{Mounts: slices.Clone(c.baseMounts())}, build: osBuild(),
 	}
 }
 
