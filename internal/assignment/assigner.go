@@ -171,8 +171,7 @@ type Stats struct {
 func (a *Assigner) Stats() Stats {
 	st := Stats{Running: int(a.running.Load())}
 	for s := range a.shards() {
-		n, _ := s.idle()
-		st.Idle += n
+		st.Idle += s.idle()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -311,10 +310,11 @@ func (a *Assigner) run() {
 		}
 		idle := 0
 		for s := range a.shards() {
-			s.step(Event{Kind: EventTick}, nil)
-			n, _ := s.idle()
+			n, over := s.tick()
 			idle += n
-			a.dropShard(s)
+			if over {
+				a.dropShard(s)
+			}
 		}
 		a.reclaim(idle - a.opts.IdleMax)
 	}

@@ -321,6 +321,22 @@ func BenchmarkWarmInvoke(b *testing.B) {
 	b.ReportMetric(float64(percentile(took, 99).Nanoseconds()), "p99-ns")
 }
 
+// BenchmarkWarmInvokeParallel is the same from 32 callers of one function.
+func BenchmarkWarmInvokeParallel(b *testing.B) {
+	n := newNode(b, echo, assignment.Options{})
+	fn := workertest.Function("f")
+	b.SetParallelism(16)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		in := &worker.Invocation{RequestID: aws.NewRequestID(), FunctionARN: fn.ID.ARN(), Payload: []byte(`{"hello":"world"}`)}
+		for pb.Next() {
+			if res, err := n.Invoke(fn, "", in); err != nil || res.FunctionError != "" {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 // BenchmarkDirect is the same handler called over the Runtime API without assignment and worker.
 func BenchmarkDirect(b *testing.B) {
 	direct(b)

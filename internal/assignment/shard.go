@@ -109,12 +109,6 @@ func (s *shard) stepLocked(ev Event, cause error) []coldEffect {
 		s.removed = s.removed || ev.Key.Version == record.Latest
 	case EventGeneration:
 		s.removed = s.removed && ev.Key.Version != record.Latest
-	case EventTick:
-		for k := range s.records {
-			if !s.core.Has(k) {
-				delete(s.records, k)
-			}
-		}
 	}
 	s.effects = s.core.Step(time.Now(), ev, s.effects[:0])
 	return s.apply(cause)
@@ -173,10 +167,33 @@ func (s *shard) answer(id InvokeID, a answer) {
 	wait <- a
 }
 
-func (s *shard) idle() (count, memoryMiB int) {
+// tick lets time pass. It returns how many environments are idle, and whether the
+// shard's function is gone and nothing of it is left.
+func (s *shard) tick() (idle int, over bool) {
+	s.mu.Lock()
+	if s.core.Quiet() {
+		clear(s.records)
+		over = s.removed && !s.dropped
+		s.mu.Unlock()
+		return 0, over
+	}
+	for k := range s.records {
+		if !s.core.Has(k) {
+			delete(s.records, k)
+		}
+	}
+	cold := s.stepLocked(Event{Kind: EventTick}, nil)
+	idle, _ = s.core.Idle()
+	s.mu.Unlock()
+	s.assigner.do(s, cold)
+	return idle, false
+}
+
+func (s *shard) idle() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.core.Idle()
+	n, _ := s.core.Idle()
+	return n
 }
 
 func (s *shard) idleState() (IdleState, bool) {
