@@ -23,7 +23,8 @@ func Run(t *testing.T, open Factory) {
 		crash(t, open(t, dir))
 	}
 	before := census(t)
-	driver := open(t, t.TempDir())
+	stateDir := t.TempDir()
+	driver := open(t, stateDir)
 	h := NewHarness(t, driver)
 	for _, group := range []struct {
 		name string
@@ -37,7 +38,7 @@ func Run(t *testing.T, open Factory) {
 	if err := driver.Close(); err != nil {
 		t.Error(err)
 	}
-	t.Run("NothingLeft", func(t *testing.T) { before.compare(t, h.prefix) })
+	t.Run("NothingLeft", func(t *testing.T) { before.compare(t, stateDir, h.prefix) })
 	t.Run("Crash", func(t *testing.T) { testCrash(t, open) })
 }
 
