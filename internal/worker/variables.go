@@ -27,9 +27,16 @@ func variablesOf(fn *record.Function, rt Runtime, stream telemetry.LogStreamID, 
 		"LANG":                     "en_US.UTF-8",
 		"LD_LIBRARY_PATH":          "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
 		"PATH":                     "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
-		"PWD":                      "/var/task",
-		"SHLVL":                    "0",
 		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+	}
+	if strings.HasPrefix(fn.Runtime, "provided") {
+		if fn.Runtime == "provided.al2" { // the one whose image has no /var/lang
+			vars["LD_LIBRARY_PATH"] = strings.TrimPrefix(vars["LD_LIBRARY_PATH"], "/var/lang/lib:")
+			vars["PATH"] = strings.TrimPrefix(vars["PATH"], "/var/lang/bin:")
+		}
+	} else {
+		// What the shell script around the managed runtimes leaves.
+		vars["PWD"], vars["SHLVL"] = "/var/task", "0"
 	}
 	switch {
 	case strings.HasPrefix(fn.Runtime, "python"):
