@@ -1,6 +1,9 @@
 package client
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -83,4 +86,34 @@ func TestPython(t *testing.T) {
 			t.Error(p.log)
 		}
 	})
+}
+
+func TestPrecompile(t *testing.T) {
+	l := byName(t, "python")
+	set, err := Install(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := set.Precompile(t.Context(), l.path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compiled, err := filepath.Glob(filepath.Join(set.Dir, "python", "__pycache__", "*.pyc"))
+	if err != nil || len(compiled) != 3 {
+		t.Fatal(compiled, err)
+	}
+	for _, f := range compiled {
+		if info, err := os.Stat(f); err != nil || info.Mode().Perm() != 0o444 {
+			t.Error(info, err)
+		}
+	}
+	// And the interpreter takes them.
+	out, err := exec.Command(l.path, "-v", "-c", "import sys; sys.path.insert(0, '"+filepath.Join(set.Dir, "python")+"'); import lambdad_runtime").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "code object from '"+filepath.Join(set.Dir, "python", "__pycache__")) {
+		t.Errorf("%v: the compiled file was not used", err)
+	}
+	if err := set.Precompile(t.Context(), filepath.Join(t.TempDir(), "absent")); err == nil {
+		t.Error("an absent interpreter compiled")
+	}
 }
