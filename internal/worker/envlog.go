@@ -20,6 +20,10 @@ const (
 	// several events. Source: CloudWatch Logs quotas, "Log event size" 256 KB,
 	// which counts 26 bytes of its own for each event.
 	eventBytesMax = 256<<10 - 26
+	// sinkWait bounds how long a full sink stops a program: a disk that stays full must not
+	// stop invokes for good. sinkWaitAgain is the bound once lines were lost.
+	sinkWait      = 10 * time.Second
+	sinkWaitAgain = 50 * time.Millisecond
 	// tailBytesMax: "the last 4 KB of the execution log". Source: Lambda API, Invoke, LogResult.
 	tailBytesMax = 4 << 10
 )
@@ -45,7 +49,7 @@ type envLog struct {
 	line    []byte // scratch
 	tail    *tail  // nil unless this invoke asked for it
 	over    bool   // the environment's last invoke has its REPORT; later output belongs to none
-	lost    bool   // told that the sink refuses, which is told once per environment
+	lost    bool   // the sink refused the last events
 }
 
 // tail keeps the last bytes of an invoke's log.
@@ -273,10 +277,17 @@ func (l *envLog) send() {
 	// The sink may keep the slice, so it is given away.
 	events := l.events
 	l.events = nil
-	if err := l.sink.Append(context.Background(), l.id, events...); err != nil && !l.lost {
-		l.lost = true
+	wait := sinkWait
+	if l.lost {
+		wait = sinkWaitAgain
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	err := l.sink.Append(ctx, l.id, events...)
+	if err != nil && !l.lost {
 		l.log.Error("a function's log lines are lost", "group", l.id.Group, "stream", l.id.Stream, "error", err)
 	}
+	l.lost = err != nil
 }
 
 // applicationLevelOfLine reads the level of a JSON line; anything else is INFO.

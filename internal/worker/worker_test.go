@@ -16,6 +16,7 @@ import (
 
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/telemetry"
 	"github.com/lambdad/lambdad/internal/worker"
 	"github.com/lambdad/lambdad/internal/worker/workertest"
 )
@@ -458,6 +459,23 @@ func TestLongOutput(t *testing.T) {
 	}
 	if len(res.LogTail) != 4096 {
 		t.Errorf("tail of %d bytes", len(res.LogTail))
+	}
+}
+
+// brokenSink refuses everything.
+type brokenSink struct{ workertest.Discard }
+
+func (brokenSink) Append(context.Context, telemetry.LogStreamID, ...telemetry.LogEvent) error {
+	return io.ErrClosedPipe
+}
+
+func TestInvokesGoOnWithoutLogs(t *testing.T) {
+	h := newHost(t, workertest.Runtime(echo), func(o *worker.Options) { o.Logs = brokenSink{} })
+	e := h.start(t, workertest.Function("f"))
+	for range 3 {
+		if res := e.Invoke(invocation("1")); string(res.Payload) != "1" || !strings.HasPrefix(string(res.LogTail), lineStart) {
+			t.Errorf("answer %+v", res)
+		}
 	}
 }
 
