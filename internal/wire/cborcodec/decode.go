@@ -126,7 +126,7 @@ func (d *Decoder) structure(v shape.Structure, union bool) error {
 		}
 		if i < 0 {
 			if union && string(name) != "__type" {
-				set++
+				return shape.Malformed("a union has an unknown member")
 			}
 			return d.skip()
 		}

@@ -156,8 +156,11 @@ func (d *Decoder) structure(v shape.Structure, union bool) error {
 	err := d.object(func(key []byte) error {
 		i := find(schema, key)
 		if i < 0 || bodyOnly && schema.Members[i].Location != shape.LocationBody {
-			if union && i < 0 && string(key) != "__type" && !d.Null() {
-				set++ // an unknown member of a union is still a member
+			if d.Null() {
+				return nil
+			}
+			if union && i < 0 && string(key) != "__type" {
+				return shape.Malformed("a union has an unknown member")
 			}
 			return d.skip()
 		}

@@ -74,8 +74,8 @@ func (d *decoder) Stream(m *shape.Member) (io.ReadCloser, error) {
 
 func (d *decoder) Structure(m *shape.Member, v shape.Structure) error {
 	el := d.elements[0]
-	if (m.Union || v.WireSchema().Union) && len(el.children) != 1 {
-		return shape.Malformed("a union needs exactly one member, this has %d", len(el.children))
+	if (m.Union || v.WireSchema().Union) && (len(el.children) != 1 || v.WireSchema().ByWireName(el.children[0].name) < 0) {
+		return shape.Malformed("a union needs exactly one member that it has, this has %d", len(el.children))
 	}
 	return decodeStructure(el, v, false)
 }
