@@ -171,3 +171,8 @@ func InSession(call *wire.Call) bool {
 	_, ok := call.SessionContext[contextTokenIssued]
 	return ok
 }
+
+// Assumable is AssumableBy for the service that runs functions.
+func (a *Authority) Assumable(_ context.Context, roleARN string) error {
+	return a.AssumableBy(roleARN, lambdaService)
+}

@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/lambdad/lambdad/internal/aws"
+import (
+	"slices"
+
+	"github.com/lambdad/lambdad/internal/aws"
+)
 
 // Request is what is to be decided.
 type Request struct {
@@ -210,4 +214,25 @@ func anyMatch(patterns []pattern, s string, ctx Context) bool {
 		}
 	}
 	return false
+}
+
+// MissingKeys returns the condition keys that the statements for an action on
+// a resource ask for and the context does not hold, in their order.
+func (d *Document) MissingKeys(req *Request) []string {
+	var out []string
+	for i := range d.Statements {
+		s := &d.Statements[i]
+		if anyMatch(s.actions, req.Action, nil) == s.notActions {
+			continue
+		}
+		if s.hasResource && anyMatch(s.resources, req.Resource, req.Context) == s.notResources {
+			continue
+		}
+		for _, c := range s.conditions {
+			if _, ok := lookup(req.Context, c.key); !ok && !slices.Contains(out, c.key) {
+				out = append(out, c.key)
+			}
+		}
+	}
+	return out
 }

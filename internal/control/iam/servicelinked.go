@@ -1,0 +1,103 @@
+package iam
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"strings"
+
+	api "github.com/lambdad/lambdad/internal/api/iam"
+	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/iam"
+	"github.com/lambdad/lambdad/internal/store"
+	"github.com/lambdad/lambdad/internal/wire"
+)
+
+const (
+	serviceRolePath   = "/aws-service-role/"
+	serviceRolePrefix = "AWSServiceRoleFor"
+	serviceDomain     = ".amazonaws.com"
+)
+
+//go:embed servicelinked.txt
+var linkedServices string
+
+// linkedService looks a service up: its role's name and whether it takes a suffix.
+func linkedService(service string) (roleName string, suffix, ok bool) {
+	want, found := strings.CutSuffix(service, serviceDomain)
+	if !found {
+		return "", false, false
+	}
+	for line := range strings.Lines(linkedServices) {
+		f := strings.Fields(line)
+		if len(f) >= 2 && f[0] == want {
+			return serviceRolePrefix + f[1], len(f) > 2 && f[2] == "+", true
+		}
+	}
+	return "", false, false
+}
+
+func (c *Control) createServiceLinkedRole(ctx context.Context, call *wire.Call, in *api.CreateServiceLinkedRoleRequest) (*api.CreateServiceLinkedRoleResponse, error) {
+	service := text(in.AWSServiceName)
+	name, suffixAllowed, ok := linkedService(service)
+	if !ok {
+		return nil, api.NewInvalidInputException("Service name " + service + " is not valid for a service-linked role.")
+	}
+	if suffix := text(in.CustomSuffix); suffix != "" {
+		if !suffixAllowed {
+			return nil, api.NewInvalidInputException("Custom suffix is not allowed for " + service)
+		}
+		name += "_" + suffix
+	}
+	path := serviceRolePath + service + "/"
+	e, err := entity(c, call, &name, &path, iam.PrefixRole, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &iam.Role{
+		Entity: e, Description: text(in.Description), MaxSessionSeconds: sessionSecondsDefault, LinkedService: service,
+		Trust: `{"Version":"2012-10-17","Statement":[{"Action":["sts:AssumeRole"],"Effect":"Allow","Principal":{"Service":["` + service + `"]}}]}`,
+	}
+	used := api.NewInvalidInputException("Service role name " + name + " has been taken in this account, please try a different suffix.")
+	if err := c.create(ctx, iam.Key(iam.KindRole, call.Account, name), r, used, nil); err != nil {
+		return nil, err
+	}
+	out := roleShape(r)
+	out.MaxSessionDuration, out.Description = nil, nil
+	return &api.CreateServiceLinkedRoleResponse{Role: out}, nil
+}
+
+// deleteServiceLinkedRole deletes at once: nothing here depends on such a role.
+// The task is remembered, because clients ask for its status.
+func (c *Control) deleteServiceLinkedRole(ctx context.Context, call *wire.Call, in *api.DeleteServiceLinkedRoleRequest) (*api.DeleteServiceLinkedRoleResponse, error) {
+	var task string
+	err := c.table.Retry(ctx, func(ctx context.Context) ([]store.Write, error) {
+		s, key, err := c.findRole(ctx, call.Account, text(in.RoleName))
+		if err != nil {
+			return nil, err
+		}
+		r := s.Value
+		if r.LinkedService == "" {
+			return nil, noSuch("The role with name %s cannot be found.", r.Name)
+		}
+		task = "task" + serviceRolePath + r.LinkedService + "/" + r.Name + "/" + string(aws.NewRequestID())
+		w, err := iam.Put(iam.Key(iam.KindDeletion, call.Account, task), &iam.Deletion{Account: call.Account, Task: task, Role: r.Name, Done: c.now()}, store.IfAbsent())
+		return []store.Write{w, iam.Drop(key, store.IfRevision(s.Revision))}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.DeleteServiceLinkedRoleResponse{DeletionTaskId: &task}, nil
+}
+
+func (c *Control) getServiceLinkedRoleDeletionStatus(ctx context.Context, call *wire.Call, in *api.GetServiceLinkedRoleDeletionStatusRequest) (*api.GetServiceLinkedRoleDeletionStatusResponse, error) {
+	task := text(in.DeletionTaskId)
+	_, err := iam.Get[iam.Deletion](ctx, c.table, iam.Key(iam.KindDeletion, call.Account, task))
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrTooLarge) {
+		return nil, noSuch("The deletion task with id %s cannot be found.", task)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetServiceLinkedRoleDeletionStatusResponse{Status: wire.Ptr(api.DeletionTaskStatusTypeSucceeded)}, nil
+}
