@@ -15,6 +15,8 @@ help:
 
 build:
 	@mkdir -p $(BIN)
+	@# Process 1 of a sandbox is embedded, so that one file is all there is to copy.
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o internal/sandbox/container/initbin/lambdad-init ./cmd/lambdad-init
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/lambdad ./cmd/lambdad
 
 generate:

@@ -68,7 +68,8 @@ func Binary(t testing.TB) string {
 		if buildErr != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(buildDir, "lambdad"), "github.com/lambdad/lambdad/cmd/lambdad")
+		// Process 1 of a sandbox is found beside the program.
+		cmd := exec.Command("go", "build", "-trimpath", "-o", buildDir, "github.com/lambdad/lambdad/cmd/lambdad", "github.com/lambdad/lambdad/cmd/lambdad-init")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			buildErr = fmt.Errorf("build lambdad: %w\n%s", err, out)

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/lambdad/lambdad/internal/node"
+)
+
+const envPrefix = "LAMBDAD_"
+
+// addConfigFlags declares one flag for each setting of node.Config, with its default.
+func addConfigFlags(f *pflag.FlagSet) {
+	d := node.Defaults()
+	f.String("config", "", "file with these settings in YAML (names as the flags)")
+	f.String("data", d.Data, "folder for everything that lambdad keeps")
+	f.String("listen", d.Listen, "address to listen on")
+	f.String("region", d.Region, "AWS region of this node, where a request names none")
+	f.String("auth", string(d.Auth), "sigv4: verify signatures and IAM policies; none: any key works, loopback only")
+	f.String("domain", d.Domain, "own domain, accepted in host names such as lambda.REGION.DOMAIN")
+	f.String("isolation", d.Isolation, "sandbox driver: container")
+	f.String("runtimes", d.Runtimes, "exact: only the version a function names; nearest: the closest this machine has")
+	f.String("egress", d.Egress, "let functions reach the internet: auto (where this machine can), on, off")
+	f.Int("concurrency", d.Concurrency, "concurrent executions an account may have")
+	f.Int("memory", d.MemoryMiB, "MiB that all sandboxes together may promise; 0: 80 % of the machine's")
+	f.Duration("credentials-ttl", d.CredentialsTTL, "life of the temporary credentials that a function gets")
+	f.Duration("pending-window", d.PendingWindow, "time a new or changed function stays Pending or InProgress")
+	f.Duration("drain-timeout", d.DrainTimeout, "longest wait for running invokes on stop")
+	f.String("log-level", d.LogLevel, "debug, info, warn or error")
+	f.String("log-format", d.LogFormat, "text or json")
+}
+
+// loadConfig merges, weakest first: defaults, file, environment, flags given.
+func loadConfig(f *pflag.FlagSet) (node.Config, error) {
+	k := koanf.New(".")
+	path, _ := f.GetString("config")
+	if path == "" {
+		path = os.Getenv(envPrefix + "CONFIG")
+	}
+	if path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return node.Config{}, fmt.Errorf("configuration file %s: %w", path, err)
+		}
+		for _, key := range k.Keys() {
+			if f.Lookup(key) == nil {
+				return node.Config{}, fmt.Errorf("configuration file %s: no setting is called %q; `lambdad serve --help` lists them", path, key)
+			}
+		}
+	}
+	fromEnv := env.Provider(".", env.Opt{
+		Prefix: envPrefix,
+		TransformFunc: func(key, value string) (string, any) {
+			name := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, envPrefix)), "_", "-")
+			if name == "config" || f.Lookup(name) == nil {
+				return "", nil
+			}
+			return name, value
+		},
+	})
+	if err := k.Load(fromEnv, nil); err != nil {
+		return node.Config{}, fmt.Errorf("environment: %w", err)
+	}
+	// posflag leaves a value alone that is already set unless the flag was given.
+	if err := k.Load(posflag.Provider(f, ".", k), nil); err != nil {
+		return node.Config{}, fmt.Errorf("flags: %w", err)
+	}
+	c := node.Defaults()
+	if err := k.Unmarshal("", &c); err != nil {
+		return node.Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	return c, c.Check()
+}

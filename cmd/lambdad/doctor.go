@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lambdad/lambdad/internal/artifact/runtimes"
+	"github.com/lambdad/lambdad/internal/node"
+	"github.com/lambdad/lambdad/internal/sandbox/probe"
+)
+
+func doctorCommand() *cobra.Command {
+	var nearest bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Tell what this machine can do, and what to do about what it can't",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			data, err := cmd.Flags().GetString("data")
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			fmt.Fprintln(out, "Sandboxes")
+			missing := 0
+			for _, f := range probe.Host(cmd.Context()) {
+				printFinding(out, f.Status.String(), f.Name, f.Detail, f.Remedy)
+				if f.Status == probe.Missing {
+					missing++
+				}
+			}
+			fmt.Fprintln(out, "\nRuntimes")
+			catalog, err := runtimes.Open(runtimes.Options{Dir: node.RuntimesDir(node.Config{Data: data}), Nearest: nearest})
+			if err != nil {
+				return err
+			}
+			defer catalog.Close()
+			found, err := catalog.Report(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, f := range found {
+				status := "ok"
+				detail := strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Origin, f.Version, f.Interpreter))
+				if f.Origin == "" {
+					status, detail = "missing", "nothing here runs it"
+				}
+				printFinding(out, status, f.Identifier, detail, f.Note)
+			}
+			if missing > 0 {
+				fmt.Fprintf(out, "\n%d things that lambdad can use are missing; it does without where it says so.\n", missing)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().String("data", node.Defaults().Data, "the data folder that serve uses")
+	cmd.Flags().BoolVar(&nearest, "nearest", false, "judge runtimes as serve --runtimes=nearest would")
+	return cmd
+}
+
+// printFinding prints one line, and below it what to do.
+func printFinding(out io.Writer, status, name, detail, remedy string) {
+	fmt.Fprintf(out, "  %-9s %-18s %s\n", status, name, detail)
+	if remedy != "" {
+		fmt.Fprintf(out, "  %-9s %-18s -> %s\n", "", "", remedy)
+	}
+}

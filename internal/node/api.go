@@ -1,0 +1,90 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+
+	apiiam "github.com/lambdad/lambdad/internal/api/iam"
+	apilambda "github.com/lambdad/lambdad/internal/api/lambda"
+	apilogs "github.com/lambdad/lambdad/internal/api/logs"
+	apists "github.com/lambdad/lambdad/internal/api/sts"
+	"github.com/lambdad/lambdad/internal/aws"
+	controliam "github.com/lambdad/lambdad/internal/control/iam"
+	"github.com/lambdad/lambdad/internal/control/lambda"
+	controllogs "github.com/lambdad/lambdad/internal/control/logs"
+	controlsts "github.com/lambdad/lambdad/internal/control/sts"
+	"github.com/lambdad/lambdad/internal/wire"
+)
+
+// assembleAPI fills the slots of the generated services and puts a server before them.
+func (n *node) assembleAPI(ctx context.Context) (err error) {
+	options := lambda.Options{
+		Store:       n.storage.store,
+		Functions:   n.functions,
+		Artifacts:   n.storage.artifacts,
+		Runtimes:    n.storage.catalog,
+		Limits:      lambda.Limits{ConcurrentExecutions: n.config.Concurrency},
+		SettleAfter: n.config.PendingWindow,
+		Log:         n.log,
+	}
+	logOptions := controllogs.Options{Logs: n.logs}
+	if n.config.Auth != AuthNone {
+		logOptions.Authorizer = n.authority
+		options.Roles = executionRoles{n.authority}
+		options.Authorizer = n.authority
+	}
+	if n.control, err = lambda.New(ctx, options); err != nil {
+		return err
+	}
+	functions := n.control.Handlers()
+	functions.Invoke = n.frontend.Invoke
+
+	internal := http.NewServeMux()
+	internal.Handle("/_lambdad/health", healthHandler(n.health))
+	internal.Handle(lambda.CodePath, n.control.CodeHandler())
+
+	n.services = []*wire.Service{
+		apilambda.NewService(functions),
+		apiiam.NewService(controliam.Handlers(n.authority)),
+		apists.NewService(controlsts.Handlers(n.authority)),
+		apilogs.NewService(controllogs.Handlers(logOptions)),
+	}
+	n.api, err = wire.NewServer(wire.Config{
+		Services:      n.services,
+		Authenticator: n.authority,
+		Region:        aws.Region(n.config.Region),
+		Domains:       []string{n.config.Domain},
+		Internal:      internal,
+		Log:           n.log,
+	})
+	return err
+}
+
+func (n *node) health() Health {
+	stats := n.assigner.Stats()
+	return Health{
+		Status: n.phase.get(), Region: n.config.Region, Auth: string(n.config.Auth),
+		Running: stats.Running, Idle: stats.Idle, UsedMiB: stats.UsedMiB, MemMiB: stats.TotalMiB,
+	}
+}
+
+// serveSandbox serves the API to the code in one sandbox, until the sandbox closes its
+// listener.
+func (n *node) serveSandbox(l net.Listener) {
+	server := newHTTPServer(n.api, n.log)
+	// The listener ends with its sandbox, which is how this always ends.
+	_ = server.Serve(l)
+	_ = server.Close()
+}
+
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerBytesMax,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}

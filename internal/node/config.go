@@ -1,0 +1,133 @@
+// Package node owns assembly: it constructs every room, hands each its doors,
+// and runs them until it is told to stop. It holds no behaviour of its own and
+// must never be imported by another room, because it imports them all.
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Auth says how callers prove who they are.
+type Auth string
+
+const (
+	// AuthSigV4 verifies every signature and evaluates IAM policies.
+	AuthSigV4 Auth = "sigv4"
+	// AuthNone accepts any key on loopback only.
+	AuthNone Auth = "none"
+)
+
+// Config is everything `lambdad serve` can be told. The koanf tags are the names in
+// the configuration file; flags use the same names, the environment LAMBDAD_
+// and the name in upper case with underscores.
+type Config struct {
+	Data   string `koanf:"data"`
+	Listen string `koanf:"listen"`
+	Region string `koanf:"region"`
+	Auth   Auth   `koanf:"auth"`
+	// Domain is accepted in Host names such as lambda.REGION.DOMAIN.
+	Domain string `koanf:"domain"`
+
+	// Isolation names the sandbox driver.
+	Isolation string `koanf:"isolation"`
+	// Runtimes is "exact" or "nearest": whether a runtime that this machine
+	// has not may be served by its nearest version of the language.
+	Runtimes string `koanf:"runtimes"`
+	// Egress is "auto", "on" or "off": whether functions reach the internet.
+	Egress string `koanf:"egress"`
+
+	// Concurrency is the account's limit of concurrent executions.
+	Concurrency int `koanf:"concurrency"`
+	// MemoryMiB is what all sandboxes together may promise; 0 takes 80 % of the
+	// machine's memory.
+	MemoryMiB int `koanf:"memory"`
+	// CredentialsTTL is how long a function's temporary credentials live.
+	CredentialsTTL time.Duration `koanf:"credentials-ttl"`
+	// PendingWindow is how long a new or changed function stays Pending or InProgress.
+	PendingWindow time.Duration `koanf:"pending-window"`
+	// DrainTimeout bounds how long a stop waits for running invokes.
+	DrainTimeout time.Duration `koanf:"drain-timeout"`
+
+	LogLevel  string `koanf:"log-level"`
+	LogFormat string `koanf:"log-format"`
+}
+
+// Defaults are what a laptop needs.
+func Defaults() Config {
+	return Config{
+		Data:           "data",
+		Listen:         "127.0.0.1:4566",
+		Region:         "us-east-1",
+		Auth:           AuthSigV4,
+		Domain:         "localhost.lambdad",
+		Isolation:      "container",
+		Runtimes:       "exact",
+		Egress:         "auto",
+		Concurrency:    1000,
+		CredentialsTTL: 6 * time.Hour,
+		PendingWindow:  300 * time.Millisecond,
+		DrainTimeout:   15 * time.Minute, // Lambda's longest timeout
+		LogLevel:       "info",
+		LogFormat:      "text",
+	}
+}
+
+// Check tells what is wrong with the configuration, all at once, and makes the data
+// folder's path absolute.
+func (c *Config) Check() error {
+	var errs []error
+	oneOf := func(name, value string, allowed ...string) {
+		for _, a := range allowed {
+			if value == a {
+				return
+			}
+		}
+		errs = append(errs, fmt.Errorf("--%s is %q: use one of %s", name, value, strings.Join(allowed, ", ")))
+	}
+	oneOf("auth", string(c.Auth), string(AuthSigV4), string(AuthNone))
+	oneOf("isolation", c.Isolation, "container")
+	oneOf("runtimes", c.Runtimes, "exact", "nearest")
+	oneOf("egress", c.Egress, "auto", "on", "off")
+	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
+	oneOf("log-format", c.LogFormat, "text", "json")
+	if c.Region == "" || strings.ContainsAny(c.Region, " /:") {
+		errs = append(errs, fmt.Errorf("--region is %q: use an AWS region name such as us-east-1", c.Region))
+	}
+	if c.Concurrency < 1 {
+		errs = append(errs, fmt.Errorf("--concurrency is %d: it must be at least 1", c.Concurrency))
+	}
+	if c.MemoryMiB < 0 {
+		errs = append(errs, fmt.Errorf("--memory is %d: it must be 0 (automatic) or a number of MiB", c.MemoryMiB))
+	}
+	if c.CredentialsTTL < 15*time.Minute+time.Minute {
+		// An environment is leased only if its credentials outlive the function's timeout.
+		errs = append(errs, fmt.Errorf("--credentials-ttl is %v: it must be at least 16m, a minute more than the longest function timeout", c.CredentialsTTL))
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--listen is %q: use HOST:PORT, e.g. 127.0.0.1:4566", c.Listen))
+	} else if c.Auth == AuthNone && !isLoopback(host) {
+		errs = append(errs, fmt.Errorf("--auth=none with --listen %s: without authentication only a loopback address is bound; use 127.0.0.1 or --auth=sigv4", c.Listen))
+	}
+	if c.Data == "" {
+		errs = append(errs, errors.New("--data is empty: name a folder"))
+	} else if abs, err := filepath.Abs(c.Data); err != nil {
+		errs = append(errs, fmt.Errorf("--data %q: %w", c.Data, err))
+	} else {
+		c.Data = abs
+	}
+	return errors.Join(errs...)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

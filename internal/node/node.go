@@ -1,0 +1,252 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/assignment"
+	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/control/lambda"
+	"github.com/lambdad/lambdad/internal/frontend"
+	"github.com/lambdad/lambdad/internal/iam"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/container"
+	"github.com/lambdad/lambdad/internal/telemetry/logs"
+	"github.com/lambdad/lambdad/internal/wire"
+	"github.com/lambdad/lambdad/internal/worker"
+)
+
+// Bounds of the HTTP servers. A whole request may take as long as the largest
+// package needs on a slow line; its header may not.
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 120 * time.Second
+	headerBytesMax = 64 << 10
+	// flushMax bounds how long the last log lines may take to reach the disk.
+	flushMax = 10 * time.Second
+)
+
+// node is one assembled lambdad.
+type node struct {
+	config    Config
+	log       *slog.Logger
+	storage   *storage
+	authority *iam.Authority
+	logs      *logs.Logs
+	functions *record.Functions
+	driver    sandbox.Driver
+	worker    *worker.Worker
+	assigner  *assignment.Assigner
+	frontend  *frontend.Frontend
+	control   *lambda.Control
+	services  []*wire.Service
+	api       http.Handler
+	phase     phase
+}
+
+// Run assembles a node and runs it until ctx ends, then drains it. It returns nil
+// after an orderly stop. out gets lambdad's own log.
+func Run(ctx context.Context, config Config, out io.Writer) (err error) {
+	n := &node{config: config, log: newLogger(config, out)}
+	n.phase.set("starting")
+	defer func() { err = errors.Join(err, n.close()) }()
+	// First of all: whoever connects early waits instead of being refused, and an
+	// address that is taken is told before anything is made.
+	listener, err := net.Listen("tcp", config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen (is another lambdad running?): %w", err)
+	}
+	defer listener.Close() // twice is harmless
+	if err := n.assemble(ctx); err != nil {
+		return err
+	}
+	return n.serve(ctx, listener)
+}
+
+// assemble constructs the rooms from the bottom up.
+func (n *node) assemble(ctx context.Context) (err error) {
+	if n.storage, err = openStorage(n.config, n.log); err != nil {
+		return err
+	}
+	if n.authority, err = iam.Open(ctx, iam.Options{Records: n.storage.store, Mode: iam.Mode(n.config.Auth), Log: n.log}); err != nil {
+		return err
+	}
+	if err := n.bootstrap(ctx); err != nil {
+		return err
+	}
+	n.logs = logs.Open(n.storage.store, logs.Options{Log: n.log})
+	n.functions = record.NewFunctions(n.storage.store, n.log)
+	if err := n.assembleInvokePath(ctx); err != nil {
+		return err
+	}
+	return n.assembleAPI(ctx)
+}
+
+// bootstrap makes the administrator on the first start and leaves its key in the
+// data folder; a lost file is written again.
+func (n *node) bootstrap(ctx context.Context) error {
+	key, created, err := n.authority.Bootstrap(ctx)
+	if err != nil {
+		return err
+	}
+	if key.AccessKeyID == "" {
+		return nil // the administrator deleted this key
+	}
+	if err := writeCredentials(n.config, key.AccessKeyID, key.SecretAccessKey); err != nil {
+		return err
+	}
+	if created {
+		n.log.Info("first start: made account 000000000000 with an administrator key", "file", CredentialsFile(n.config))
+	}
+	return nil
+}
+
+func (n *node) assembleInvokePath(ctx context.Context) error {
+	driver, err := container.New(container.Options{StateDir: filepath.Join(n.config.Data, "sandboxes"), Log: n.log})
+	if err != nil {
+		return err
+	}
+	n.driver = driver
+	if unenforced := driver.Unenforced(); len(unenforced) > 0 {
+		n.log.Warn("this host does not let lambdad enforce all limits; `lambdad doctor` says why", "unenforced", unenforced)
+	}
+	reaped, err := driver.Reap(ctx)
+	if err != nil {
+		return fmt.Errorf("remove what an earlier lambdad left: %w", err)
+	}
+	if reaped > 0 {
+		n.log.Info("removed what an earlier lambdad left", "sandboxes", reaped)
+	}
+	budget, err := memoryBudgetMiB(n.config.MemoryMiB)
+	if err != nil {
+		return err
+	}
+	reach, why, err := network(n.config.Egress)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		n.log.Info("functions reach lambdad only, not the internet", "why", why)
+	}
+	n.worker, err = worker.New(worker.Options{
+		Driver:         driver,
+		Code:           n.storage.artifacts,
+		Runtimes:       n.storage.runtimeSource(aws.Region(n.config.Region)),
+		Credentials:    functionCredentials{n.authority},
+		Logs:           n.logs,
+		Endpoint:       n.serveSandbox,
+		Network:        reach,
+		CredentialsTTL: n.config.CredentialsTTL,
+		Log:            n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.assigner, err = assignment.New(assignment.Options{Host: assignment.OnWorker(n.worker), MemoryMiB: budget, Log: n.log})
+	if err != nil {
+		return err
+	}
+	n.functions.Subscribe(n.assigner.FunctionChanged)
+	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Invoker: n.assigner, Concurrency: n.config.Concurrency})
+	return err
+}
+
+// serve tells that the node is ready, answers, and drains when ctx ends.
+func (n *node) serve(ctx context.Context, listener net.Listener) error {
+	// Background work outlives ctx: it ends after the drain.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	failed := make(chan error, 3)
+	start := func(what string, run func(context.Context) error) {
+		running.Go(func() {
+			if err := run(background); err != nil && background.Err() == nil {
+				failed <- fmt.Errorf("%s: %w", what, err)
+			}
+		})
+	}
+	start("function records", n.functions.Run)
+	select {
+	case <-n.functions.Ready():
+	case err := <-failed:
+		stop()
+		return err
+	case <-ctx.Done():
+		stop()
+		return nil
+	}
+	start("control plane", n.control.Run)
+	server := newHTTPServer(n.api, n.log)
+	start("HTTP server", func(context.Context) error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	n.phase.set("ready")
+	n.log.Info("ready", "endpoint", "http://"+listener.Addr().String(), "region", n.config.Region, "auth", n.config.Auth, "data", n.config.Data)
+	if n.config.Auth == AuthNone {
+		n.log.Warn("no authentication: any key works; only this machine can connect")
+	}
+
+	var runErr error
+	select {
+	case <-ctx.Done():
+	case runErr = <-failed:
+	}
+	n.drain(server)
+	stop()
+	running.Wait()
+	return runErr
+}
+
+// drain takes no new invokes, lets running ones finish, then closes the connections.
+func (n *node) drain(server *http.Server) {
+	n.phase.set("draining")
+	n.log.Info("draining: no new invokes, waiting for running ones", "running", n.assigner.Stats().Running, "atMost", n.config.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), n.config.DrainTimeout)
+	defer cancel()
+	if err := n.assigner.Drain(ctx); err != nil {
+		n.log.Warn("stopped before all invokes had ended", "error", err)
+	}
+	const answersMax = 5 * time.Second // for answers on their way to clients
+	closing, cancelClosing := context.WithTimeout(context.Background(), answersMax)
+	defer cancelClosing()
+	if err := server.Shutdown(closing); err != nil {
+		server.Close()
+	}
+}
+
+// close gives up what assemble made, in the opposite order, whatever of it there is.
+func (n *node) close() error {
+	var errs []error
+	if n.assigner != nil {
+		errs = append(errs, n.assigner.Close())
+	}
+	if n.worker != nil {
+		errs = append(errs, n.worker.Close())
+	}
+	if n.driver != nil {
+		errs = append(errs, n.driver.Close())
+	}
+	if n.logs != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), flushMax)
+		defer cancel()
+		errs = append(errs, n.logs.Close(ctx))
+	}
+	if n.authority != nil {
+		errs = append(errs, n.authority.Close())
+	}
+	if n.storage != nil {
+		errs = append(errs, n.storage.Close())
+	}
+	return errors.Join(errs...)
+}

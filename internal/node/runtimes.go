@@ -1,0 +1,72 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lambdad/lambdad/internal/artifact/runtimes"
+	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/runtimeapi/client"
+	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/worker"
+)
+
+// runtimeSource joins what artifact knows of interpreters with the runtime clients: the
+// worker's door to both.
+type runtimeSource struct {
+	catalog *runtimes.Catalog
+	clients client.Set
+	region  aws.Region
+}
+
+// Runtime implements worker.Runtimes.
+func (s runtimeSource) Runtime(ctx context.Context, want worker.RuntimeWant) (worker.Runtime, error) {
+	found, err := s.catalog.Resolve(ctx, want.Identifier, want.Architecture)
+	if err != nil {
+		return worker.Runtime{}, err
+	}
+	rt := worker.Runtime{
+		Key:        rootfsKey(found.Rootfs),
+		Rootfs:     sandbox.Rootfs{Base: found.Rootfs.Base, Mounts: mountsOf(found.Rootfs.Mounts)},
+		Env:        slices.Clone(found.Env),
+		Version:    found.VersionName(),
+		VersionARN: found.VersionARN(s.region),
+		Notice:     found.Note,
+	}
+	program, err := s.clients.For(client.Request{
+		Runtime: want.Identifier, Interpreter: found.Interpreter, MemoryMiB: want.MemoryMiB, ExecWrapper: want.ExecWrapper,
+	})
+	switch {
+	case errors.Is(err, client.ErrNoClient) && found.Interpreter == "":
+		// provided.*: the code brings its own bootstrap, and the worker looks for it.
+	case err != nil:
+		return worker.Runtime{}, fmt.Errorf("runtime %s: %w", want.Identifier, err)
+	default:
+		rt.Argv = program.Argv
+		rt.Env = append(rt.Env, program.Env...)
+		rt.Mounts = []sandbox.Mount{{Source: program.Dir, Target: client.RuntimeDir}}
+	}
+	return rt, nil
+}
+
+// rootfsKey is equal for root filesystems that look the same inside: sandboxes parked for
+// one runtime then serve every other that needs no more, e.g. all that live in /usr.
+func rootfsKey(r runtimes.Rootfs) string {
+	var key strings.Builder
+	key.WriteString(r.Base)
+	for _, m := range r.Mounts {
+		key.WriteString("\x00" + m.Source + "\x00" + m.Target)
+	}
+	return key.String()
+}
+
+func mountsOf(from []runtimes.Mount) []sandbox.Mount {
+	mounts := make([]sandbox.Mount, len(from))
+	for i, m := range from {
+		mounts[i] = sandbox.Mount{Source: m.Source, Target: m.Target}
+	}
+	return mounts
+}
