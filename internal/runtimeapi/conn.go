@@ -45,32 +45,37 @@ type conn struct {
 
 func (s *Session) accept() {
 	defer s.goroutines.Done()
+	defer close(s.acceptEnded)
 	for {
 		nc, err := s.listener.Accept()
-		if err != nil {
-			var ne net.Error
-			if errors.Is(err, net.ErrClosed) || !errors.As(err, &ne) || !ne.Timeout() && !isTemporary(err) {
-				return
-			}
-			select {
-			case <-time.After(acceptPause):
-			case <-s.closed:
-				return
-			}
+		if err == nil {
+			s.begin(nc)
 			continue
 		}
-		c := &conn{s: s, nc: nc, answered: make(chan struct{}, 1)}
-		s.mu.Lock()
-		if s.dead || len(s.conns) >= connsMax {
-			s.mu.Unlock()
-			nc.Close()
-			continue
+		if s.draining.Load() || errors.Is(err, net.ErrClosed) || !isTemporary(err) {
+			return
 		}
-		s.conns[c] = struct{}{}
-		s.goroutines.Add(1)
-		s.mu.Unlock()
-		go c.serve()
+		select {
+		case <-time.After(acceptPause):
+		case <-s.closed:
+			return
+		}
 	}
+}
+
+// begin serves a connection, unless there are too many.
+func (s *Session) begin(nc net.Conn) {
+	c := &conn{s: s, nc: nc, answered: make(chan struct{}, 1)}
+	s.mu.Lock()
+	if s.dead || len(s.conns) >= connsMax {
+		s.mu.Unlock()
+		nc.Close()
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.goroutines.Add(1)
+	s.mu.Unlock()
+	go c.serve()
 }
 
 func (c *conn) serve() {

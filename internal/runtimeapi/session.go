@@ -10,6 +10,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
@@ -128,6 +129,8 @@ type Session struct {
 	done        chan *Outcome // of the invocation in hand
 	closed      chan struct{}
 	goroutines  sync.WaitGroup
+	draining    atomic.Bool
+	acceptEnded chan struct{}
 }
 
 // Options of a session. The zero value is what AWS does.
@@ -153,6 +156,8 @@ func Serve(l net.Listener, opts Options) *Session {
 		settled:  make(chan struct{}),
 		done:     make(chan *Outcome, 1),
 		closed:   make(chan struct{}),
+
+		acceptEnded: make(chan struct{}),
 	}
 	s.goroutines.Add(1)
 	go s.accept()
@@ -252,39 +257,6 @@ func (s *Session) WaitNext(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// Drain waits until every connection has ended and been read to its end, or ctx
-// has, and closes the session. Call it when the program has ended: what it sent
-// with its last breath (an init error, a response before exit) still counts.
-func (s *Session) Drain(ctx context.Context) error {
-	// A connection that was made but not accepted yet holds bytes, too: give the
-	// listener its turn before looking whether any connection is left.
-	t := time.NewTicker(time.Millisecond)
-	defer t.Stop()
-	for range 2 {
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return s.Close()
-		}
-	}
-	for s.connections() > 0 {
-		select {
-		case <-t.C:
-		case <-s.closed:
-			return s.Close()
-		case <-ctx.Done():
-			return s.Close()
-		}
-	}
-	return s.Close()
-}
-
-func (s *Session) connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.conns)
 }
 
 // Close ends the session, its listener and its connections, and returns when

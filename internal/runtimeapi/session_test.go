@@ -464,7 +464,7 @@ func TestCloseEndsWaits(t *testing.T) {
 }
 
 func TestDrainTakesLastWords(t *testing.T) {
-	for range 20 {
+	for range 200 {
 		s, addr := serve(t)
 		p := dial(t, addr)
 		p.send("POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
