@@ -372,8 +372,12 @@ func (b *box) destroy() error {
 	defer cancel()
 	var errs []error
 	for _, c := range []io.Closer{b.runtimeAPI, b.endpoint} {
-		if c != nil {
-			errs = append(errs, c.Close())
+		if c == nil {
+			continue
+		}
+		// Whoever serves on a listener may have closed it already.
+		if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
 		}
 	}
 	if b.process != nil {
