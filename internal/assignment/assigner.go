@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"maps"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/lambdad/lambdad/internal/assignment/placement"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/worker"
 )
@@ -95,12 +92,6 @@ type Assigner struct {
 	work       sync.WaitGroup
 	closing    sync.RWMutex // guards closed
 	closed     bool
-}
-
-// stripe holds some functions' shards in a map that is never changed, only replaced.
-type stripe struct {
-	shards atomic.Pointer[map[record.FunctionID]*shard]
-	mu     sync.Mutex
 }
 
 // New makes an assigner and begins its background work.
@@ -242,63 +233,6 @@ func (a *Assigner) acquire(fn *record.Function, key PoolKey) (*shard, *slot, err
 	}
 }
 
-func (a *Assigner) stripe(id record.FunctionID) *stripe {
-	return &a.functions[maphash.Comparable(a.seed, id)%stripes]
-}
-
-func (a *Assigner) lookup(id record.FunctionID) *shard {
-	return (*a.stripe(id).shards.Load())[id]
-}
-
-func (a *Assigner) shard(id record.FunctionID) *shard {
-	st := a.stripe(id)
-	if s := (*st.shards.Load())[id]; s != nil {
-		return s
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	old := *st.shards.Load()
-	if s := old[id]; s != nil {
-		return s
-	}
-	s := newShard(a, a.lastShard.Add(1), id)
-	fresh := maps.Clone(old)
-	fresh[id] = s
-	st.shards.Store(&fresh)
-	a.mu.Lock()
-	a.askers[s.number] = s
-	a.mu.Unlock()
-	return s
-}
-
-// dropShard forgets a removed function's shard once nothing is left in it.
-func (a *Assigner) dropShard(s *shard) {
-	if !s.retire() {
-		return
-	}
-	st := a.stripe(s.id)
-	st.mu.Lock()
-	fresh := maps.Clone(*st.shards.Load())
-	delete(fresh, s.id)
-	st.shards.Store(&fresh)
-	st.mu.Unlock()
-	a.mu.Lock()
-	delete(a.askers, s.number)
-	a.mu.Unlock()
-}
-
-func (a *Assigner) shards() func(yield func(*shard) bool) {
-	return func(yield func(*shard) bool) {
-		for i := range a.functions {
-			for _, s := range *a.functions[i].shards.Load() {
-				if !yield(s) {
-					return
-				}
-			}
-		}
-	}
-}
-
 func (a *Assigner) run() {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
@@ -320,81 +254,3 @@ func (a *Assigner) run() {
 	}
 }
 
-// reclaim gives up idle environments until the asks that wait can be served,
-// and count of them anyway.
-func (a *Assigner) reclaim(count int) {
-	a.reclaiming.Lock()
-	defer a.reclaiming.Unlock()
-	a.mu.Lock()
-	lacking := a.budget.Lacking()
-	a.starved.Store(lacking > 0)
-	a.mu.Unlock()
-	lacking -= int(a.destroying.Load())
-	if lacking <= 0 && count <= 0 {
-		return
-	}
-	var states []IdleState
-	byNumber := map[uint64]*shard{}
-	for s := range a.shards() {
-		if st, ok := s.idleState(); ok {
-			states = append(states, st)
-			byNumber[s.number] = s
-		}
-	}
-	for _, v := range Victims(states, lacking, count) {
-		byNumber[v.Asker].step(Event{Kind: EventReclaim, MemoryMiB: v.MemoryMiB, Count: v.Count}, nil)
-	}
-}
-
-// ask chooses the host and asks its budget. There is one host now; with more, each
-// has a budget, and the choice says whose is asked.
-func (a *Assigner) ask(s *shard, env EnvID, memoryMiB int) {
-	a.mu.Lock()
-	state := placement.WorkerState{
-		FreeMiB:  a.budget.Total() - a.budget.Used(),
-		Starting: int(a.starting.Load()),
-		Cores:    runtime.NumCPU(),
-	}
-	var effects []BudgetEffect
-	if placement.Choose([]placement.WorkerState{state}, placement.Need{MemoryMiB: memoryMiB}) < 0 {
-		effects = append(effects, BudgetEffect{ID: AskID{s.number, env}, Denied: true})
-	} else {
-		effects = a.budget.Ask(AskID{s.number, env}, memoryMiB, nil)
-	}
-	starved := a.budget.Lacking() > 0
-	a.starved.Store(starved)
-	a.mu.Unlock()
-	a.applyBudget(effects)
-	if starved {
-		a.reclaim(0)
-	}
-}
-
-func (a *Assigner) cancelAsk(s *shard, env EnvID) {
-	a.mu.Lock()
-	effects := a.budget.Cancel(AskID{s.number, env}, nil)
-	a.mu.Unlock()
-	a.applyBudget(effects)
-}
-
-func (a *Assigner) release(memoryMiB int) {
-	a.mu.Lock()
-	effects := a.budget.Release(memoryMiB, nil)
-	a.mu.Unlock()
-	a.applyBudget(effects)
-}
-
-func (a *Assigner) applyBudget(effects []BudgetEffect) {
-	for _, e := range effects {
-		a.mu.Lock()
-		s := a.askers[e.ID.Asker]
-		a.mu.Unlock()
-		switch {
-		case e.Denied && s != nil:
-			s.step(Event{Kind: EventDenied, Env: e.ID.Env}, nil)
-		case e.Denied:
-		case s == nil || !s.granted(e.ID.Env, e.MemoryMiB):
-			a.release(e.MemoryMiB)
-		}
-	}
-}
