@@ -191,5 +191,6 @@ func zipDir(dir string) ([]byte, error) {
 		_, err = entry.Write(content)
 		return err
 	})
-	return buf.Bytes(), errors.Join(err, w.Close())
+	err = errors.Join(err, w.Close())
+	return buf.Bytes(), err
 }

@@ -140,7 +140,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	n.worker, err = worker.New(worker.Options{
 		Driver:         driver,
 		Code:           n.storage.artifacts,
-		Runtimes:       n.storage.runtimeSource(aws.Region(n.config.Region)),
+		Runtimes:       n.storage.runtimeSource(aws.Region(n.config.Region), n.log),
 		Credentials:    functionCredentials{n.authority},
 		Logs:           n.logs,
 		Endpoint:       n.serveSandbox,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ type runtimeSource struct {
 	catalog *runtimes.Catalog
 	clients client.Set
 	region  aws.Region
+	log     *slog.Logger
 }
 
 // Runtime implements worker.Runtimes.
@@ -35,6 +37,13 @@ func (s runtimeSource) Runtime(ctx context.Context, want worker.RuntimeWant) (wo
 		Version:    found.VersionName(),
 		VersionARN: found.VersionARN(s.region),
 		Notice:     found.Note,
+	}
+	if found.Language == runtimes.Python && found.Origin != runtimes.OriginInstalled {
+		// Compiled once for each interpreter, the client costs every cold start less. A
+		// failure costs only that time.
+		if err := s.clients.Precompile(ctx, found.Interpreter); err != nil {
+			s.log.Debug("the Python client is not compiled ahead", "interpreter", found.Interpreter, "error", err)
+		}
 	}
 	program, err := s.clients.For(client.Request{
 		Runtime: want.Identifier, Interpreter: found.Interpreter, MemoryMiB: want.MemoryMiB, ExecWrapper: want.ExecWrapper,

@@ -75,6 +75,6 @@ func openCatalog(c Config) (*runtimes.Catalog, error) {
 // RuntimesDir is where added runtimes live.
 func RuntimesDir(c Config) string { return filepath.Join(c.Data, "runtimes") }
 
-func (s *storage) runtimeSource(region aws.Region) runtimeSource {
-	return runtimeSource{catalog: s.catalog, clients: s.clients, region: region}
+func (s *storage) runtimeSource(region aws.Region, log *slog.Logger) runtimeSource {
+	return runtimeSource{catalog: s.catalog, clients: s.clients, region: region, log: log}
 }
