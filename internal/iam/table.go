@@ -12,7 +12,7 @@ import (
 
 // commitAttempts bounds how often a write is tried again after another
 // writer was faster.
-const commitAttempts = 16
+const commitAttempts = 64
 
 // Table reads and writes the records of identities. Its reads are the store's
 // own, so a writer sees what it wrote.
