@@ -17,8 +17,12 @@ type overrides struct {
 	// Constraints are left out of the generated validation, because the service
 	// checks them in its own words.
 	Constraints []constraintOverride `json:"constraints"`
+	// Limits are constraints that the service has and its model does not tell.
+	Limits []limitOverride `json:"limits"`
 	// EnumOrders are the orders in which messages list the values of an enum.
 	EnumOrders []enumOrder `json:"enumOrders"`
+	// MemberOrders are the orders in which messages show a structure's members.
+	MemberOrders []memberOrder `json:"memberOrders"`
 	// ValidationCode is the code of constraint faults; by default it is
 	// ValidationError for the query protocol and else ValidationException.
 	ValidationCode  *setting[string] `json:"validationCode"`
@@ -50,10 +54,24 @@ type constraintOverride struct {
 	Reason     string `json:"reason"`
 }
 
+type limitOverride struct {
+	Shape   string   `json:"shape"`
+	Pattern string   `json:"pattern"`
+	Min     *float64 `json:"min"`
+	Max     *float64 `json:"max"`
+	Reason  string   `json:"reason"`
+}
+
 type enumOrder struct {
 	Shape  string   `json:"shape"`
 	Values []string `json:"values"`
 	Reason string   `json:"reason"`
+}
+
+type memberOrder struct {
+	Shape   string   `json:"shape"`
+	Members []string `json:"members"`
+	Reason  string   `json:"reason"`
 }
 
 func loadOverrides(path string) (map[string]overrides, error) {
@@ -85,6 +103,16 @@ func (s *service) applyOverrides() error {
 			return fmt.Errorf("the override of %s %s %s excludes nothing", o.Shape, o.Member, o.Constraint)
 		}
 	}
+	for _, o := range s.Overrides.Limits {
+		target, err := s.overridden(o.Shape, o.Reason)
+		if err != nil {
+			return err
+		}
+		if o.Pattern == target.Pattern && o.Min == nil && o.Max == nil {
+			return fmt.Errorf("the limits of %s are those of the model", o.Shape)
+		}
+		applyLimits(target, o)
+	}
 	for _, o := range s.Overrides.EnumOrders {
 		target, err := s.overridden(o.Shape, o.Reason)
 		if err != nil {
@@ -95,12 +123,42 @@ func (s *service) applyOverrides() error {
 		}
 		target.EnumOrder = o.Values
 	}
+	for _, o := range s.Overrides.MemberOrders {
+		target, err := s.overridden(o.Shape, o.Reason)
+		if err != nil {
+			return err
+		}
+		ordered := make(model.Members, 0, len(o.Members))
+		for _, name := range o.Members {
+			i := target.Members.Index(name)
+			if i < 0 {
+				return fmt.Errorf("the order of %s names the unknown member %s", o.Shape, name)
+			}
+			ordered = append(ordered, target.Members[i])
+		}
+		if len(ordered) != len(target.Members) {
+			return fmt.Errorf("the order of %s does not have all members", o.Shape)
+		}
+		target.Members = ordered
+	}
 	for name := range s.Overrides.Operations {
 		if s.Model.Operations[name] == nil {
 			return fmt.Errorf("an override names the unknown operation %s", name)
 		}
 	}
 	return nil
+}
+
+func applyLimits(target *model.Shape, o limitOverride) {
+	if o.Pattern != "" {
+		target.Pattern = o.Pattern
+	}
+	if o.Min != nil {
+		target.Min = o.Min
+	}
+	if o.Max != nil {
+		target.Max = o.Max
+	}
 }
 
 func (s *service) overridden(name, reason string) (*model.Shape, error) {

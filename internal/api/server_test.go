@@ -129,7 +129,7 @@ func TestAnswers(t *testing.T) {
 		{name: "invoke", method: "POST", url: "/2015-03-31/functions/f/invocations", body: `{"a":1}`, status: 200, want: `{"a":1}`,
 			wantHeader: map[string]string{"X-Amz-Executed-Version": "$LATEST"}},
 		{name: "query by scope", method: "POST", url: "/", body: "Action=GetCallerIdentity&Version=2011-06-15", header: map[string]string{"Authorization": scope("sts"), "Content-Type": "application/x-www-form-urlencoded"}, status: 200,
-			want: "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Account>000000000000</Account><Arn>arn:aws:iam::000000000000:root</Arn></GetCallerIdentityResult><ResponseMetadata><RequestId>ID</RequestId></ResponseMetadata></GetCallerIdentityResponse>",
+			want:       "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Account>000000000000</Account><Arn>arn:aws:iam::000000000000:root</Arn></GetCallerIdentityResult><ResponseMetadata><RequestId>ID</RequestId></ResponseMetadata></GetCallerIdentityResponse>",
 			wantHeader: map[string]string{"Content-Type": "text/xml"}},
 		{name: "query by version", method: "POST", url: "/", body: "Action=GetRole&Version=2010-05-08&RoleName=r", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, status: 404,
 			want: "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>The role with name r cannot be found.</Message></Error><RequestId>ID</RequestId></ErrorResponse>"},

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -35,19 +34,35 @@ func (x *exchange) readBody(ep *endpoint, op *Operation) error {
 		limit = op.BodyMax
 	}
 	body, err := readAll(x.r, limit)
-	if err == nil && op != nil && op.Compressed && strings.EqualFold(lastEncoding(x.r), "gzip") {
-		body, err = gunzip(body, limit)
-	}
 	if errors.Is(err, errBodyTooLarge) {
 		x.w.Header().Set("Connection", "close") // the rest is not read
-		return NewFault(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
-			"Request must be smaller than %d bytes for the %s operation", limit, name)
+		return tooLarge(limit, name)
 	}
 	if err != nil {
-		return fmt.Errorf("read the request body: %w", err)
+		x.server.cfg.Log.Debug("request body not read", "request", string(x.id), "error", err)
+		return NewFault(http.StatusBadRequest, "IncompleteBody", "The request body ended before its announced length.")
+	}
+	x.body, x.bodyMax = body, limit
+	return nil
+}
+
+func tooLarge(limit int64, operation string) *GenericFault {
+	return NewFault(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
+		"Request must be smaller than %d bytes for the %s operation", limit, operation)
+}
+
+// decompress undoes request compression, after the signature was checked: it
+// covers the body as it was sent.
+func (x *exchange) decompress() error {
+	if !x.op.Compressed || !strings.EqualFold(lastEncoding(x.r), "gzip") {
+		return nil
+	}
+	body, err := gunzip(x.body, x.bodyMax)
+	if errors.Is(err, errBodyTooLarge) {
+		return tooLarge(x.bodyMax, x.operationLabel(x.op))
 	}
 	x.body = body
-	return nil
+	return err
 }
 
 func (x *exchange) operationLabel(op *Operation) string {

@@ -29,6 +29,7 @@ type exchange struct {
 	match    match
 	codec    codec
 	body     []byte
+	bodyMax  int64
 	bodyRead bool
 	form     httpbind.Query // of the query protocol
 	answered bool           // the status is on its way
@@ -62,6 +63,9 @@ func (x *exchange) serve() error {
 	}
 	call, err := x.authenticate()
 	if err != nil {
+		return err
+	}
+	if err := x.decompress(); err != nil {
 		return err
 	}
 	if err := x.checkMedia(); err != nil {

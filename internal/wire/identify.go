@@ -136,6 +136,7 @@ func (x *exchange) tryEndpoint(ep *endpoint) bool {
 			x.codec = restJSON{}
 			if ep.speaks(RestXML) {
 				x.codec = restXML{}
+				x.w.Header()["x-amz-request-id"] = []string{string(x.id)} // where S3's clients look
 			}
 			return true
 		}

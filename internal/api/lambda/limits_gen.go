@@ -186,7 +186,7 @@ var limitsLayerPermissionAllowedAction = shape.Limits{HasMin: true, Max: 22, Has
 
 var limitsLayerPermissionAllowedPrincipal = shape.Limits{Pattern: &shape.Pattern{Source: "\\d{12}|\\*|arn:(aws[a-zA-Z-]*):iam::\\d{12}:root", Expression: "\\A(?:\\d{12}|\\*|arn:(aws[a-zA-Z-]*):iam::\\d{12}:root)\\z"}}
 
-var limitsLayerVersionArn = shape.Limits{Min: 1, HasMin: true, Max: 140, HasMax: true, Pattern: &shape.Pattern{Source: "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+", Expression: "\\A(?:arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)\\z"}}
+var limitsLayerVersionArn = shape.Limits{Min: 1, HasMin: true, Max: 140, HasMax: true, Pattern: &shape.Pattern{Source: "(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)", Expression: "\\A(?:(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))\\z"}}
 
 var limitsLicenseInfo = shape.Limits{HasMin: true, Max: 512, HasMax: true}
 
@@ -316,6 +316,8 @@ var limitsSchemaRegistryEventRecordFormat = shape.Limits{Enum: []string{"JSON", 
 
 var limitsSchemaRegistryUri = shape.Limits{Min: 1, HasMin: true, Max: 10000, HasMax: true, Pattern: &shape.Pattern{Source: "[a-zA-Z0-9-\\/*:_+=.@-]*", Expression: "\\A(?:[a-zA-Z0-9-\\/*:_+=.@-]*)\\z"}}
 
+var limitsSecurityGroupId = shape.Limits{HasMin: true, Max: 1024, HasMax: true, Pattern: &shape.Pattern{Source: "sg-[0-9a-zA-Z]*", Expression: "\\A(?:sg-[0-9a-zA-Z]*)\\z"}}
+
 var limitsSecurityGroupIds = shape.Limits{HasMin: true, Max: 5, HasMax: true}
 
 var limitsSigningProfileVersionArns = shape.Limits{Min: 1, HasMin: true, Max: 20, HasMax: true}
@@ -339,6 +341,8 @@ var limitsStatementId = shape.Limits{Min: 1, HasMin: true, Max: 100, HasMax: tru
 var limitsStepOptionsNextAttemptDelaySecondsInteger = shape.Limits{Min: 1, HasMin: true, Max: 3.16224e+07, HasMax: true}
 
 var limitsStringList = shape.Limits{HasMin: true, Max: 1500, HasMax: true}
+
+var limitsSubnetId = shape.Limits{HasMin: true, Max: 1024, HasMax: true, Pattern: &shape.Pattern{Source: "subnet-[0-9a-z]*", Expression: "\\A(?:subnet-[0-9a-z]*)\\z"}}
 
 var limitsSubnetIds = shape.Limits{HasMin: true, Max: 16, HasMax: true}
 

@@ -256,8 +256,8 @@ var schemaCapacityProviderVpcConfig = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "SubnetIds", WireName: "SubnetIds", Shape: "CapacityProviderSubnetIds", Kind: shape.KindList, Required: true, Limits: &limitsCapacityProviderSubnetIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SubnetId", Kind: shape.KindString}},
-		{Name: "SecurityGroupIds", WireName: "SecurityGroupIds", Shape: "CapacityProviderSecurityGroupIds", Kind: shape.KindList, Required: true, Limits: &limitsCapacityProviderSecurityGroupIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SecurityGroupId", Kind: shape.KindString}},
+		{Name: "SubnetIds", WireName: "SubnetIds", Shape: "CapacityProviderSubnetIds", Kind: shape.KindList, Required: true, Limits: &limitsCapacityProviderSubnetIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SubnetId", Kind: shape.KindString, Limits: &limitsSubnetId}},
+		{Name: "SecurityGroupIds", WireName: "SecurityGroupIds", Shape: "CapacityProviderSecurityGroupIds", Kind: shape.KindList, Required: true, Limits: &limitsCapacityProviderSecurityGroupIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SecurityGroupId", Kind: shape.KindString, Limits: &limitsSecurityGroupId}},
 	},
 }
 
@@ -3373,8 +3373,8 @@ var schemaVpcConfig = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "SubnetIds", WireName: "SubnetIds", Shape: "SubnetIds", Kind: shape.KindList, Limits: &limitsSubnetIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SubnetId", Kind: shape.KindString}},
-		{Name: "SecurityGroupIds", WireName: "SecurityGroupIds", Shape: "SecurityGroupIds", Kind: shape.KindList, Limits: &limitsSecurityGroupIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SecurityGroupId", Kind: shape.KindString}},
+		{Name: "SubnetIds", WireName: "SubnetIds", Shape: "SubnetIds", Kind: shape.KindList, Limits: &limitsSubnetIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SubnetId", Kind: shape.KindString, Limits: &limitsSubnetId}},
+		{Name: "SecurityGroupIds", WireName: "SecurityGroupIds", Shape: "SecurityGroupIds", Kind: shape.KindList, Limits: &limitsSecurityGroupIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SecurityGroupId", Kind: shape.KindString, Limits: &limitsSecurityGroupId}},
 		{Name: "Ipv6AllowedForDualStack", WireName: "Ipv6AllowedForDualStack", Shape: "NullableBoolean", Kind: shape.KindBoolean},
 	},
 }
@@ -3384,8 +3384,8 @@ var schemaVpcConfigResponse = shape.Schema{
 	Payload: -1,
 	HasBody: true,
 	Members: []shape.Member{
-		{Name: "SubnetIds", WireName: "SubnetIds", Shape: "SubnetIds", Kind: shape.KindList, Limits: &limitsSubnetIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SubnetId", Kind: shape.KindString}},
-		{Name: "SecurityGroupIds", WireName: "SecurityGroupIds", Shape: "SecurityGroupIds", Kind: shape.KindList, Limits: &limitsSecurityGroupIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SecurityGroupId", Kind: shape.KindString}},
+		{Name: "SubnetIds", WireName: "SubnetIds", Shape: "SubnetIds", Kind: shape.KindList, Limits: &limitsSubnetIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SubnetId", Kind: shape.KindString, Limits: &limitsSubnetId}},
+		{Name: "SecurityGroupIds", WireName: "SecurityGroupIds", Shape: "SecurityGroupIds", Kind: shape.KindList, Limits: &limitsSecurityGroupIds, Element: &shape.Member{Name: "member", WireName: "member", Shape: "SecurityGroupId", Kind: shape.KindString, Limits: &limitsSecurityGroupId}},
 		{Name: "VpcId", WireName: "VpcId", Shape: "VpcId", Kind: shape.KindString},
 		{Name: "Ipv6AllowedForDualStack", WireName: "Ipv6AllowedForDualStack", Shape: "NullableBoolean", Kind: shape.KindBoolean},
 	},

@@ -6710,11 +6710,11 @@ func (v *MetricTransformation) EncodeMembers(e shape.Encoder) {
 	if v.DefaultValue != nil {
 		shape.PutFloat64(e, &ms[3], v.DefaultValue)
 	}
-	if v.Dimensions != nil {
-		shape.EncodeMap(e, &ms[4], v.Dimensions, shape.PutString)
-	}
 	if v.Unit != nil {
-		shape.PutString(e, &ms[5], v.Unit)
+		shape.PutString(e, &ms[4], v.Unit)
+	}
+	if v.Dimensions != nil {
+		shape.EncodeMap(e, &ms[5], v.Dimensions, shape.PutString)
 	}
 }
 
@@ -6731,9 +6731,9 @@ func (v *MetricTransformation) DecodeMember(d shape.Decoder, index int) error {
 	case 3:
 		return shape.DecodeMember(d, m, &v.DefaultValue, shape.GetFloat64)
 	case 4:
-		return shape.DecodeMap(d, m, &v.Dimensions, shape.GetString)
-	case 5:
 		return shape.DecodeMember(d, m, &v.Unit, shape.GetString)
+	case 5:
+		return shape.DecodeMap(d, m, &v.Dimensions, shape.GetString)
 	}
 	return nil
 }

@@ -2297,8 +2297,8 @@ var schemaMetricTransformation = shape.Schema{
 		{Name: "metricNamespace", WireName: "metricNamespace", Shape: "MetricNamespace", Kind: shape.KindString, Required: true, Limits: &limitsMetricNamespace},
 		{Name: "metricValue", WireName: "metricValue", Shape: "MetricValue", Kind: shape.KindString, Required: true, Limits: &limitsMetricValue},
 		{Name: "defaultValue", WireName: "defaultValue", Shape: "DefaultValue", Kind: shape.KindDouble},
-		{Name: "dimensions", WireName: "dimensions", Shape: "Dimensions", Kind: shape.KindMap, Key: &shape.Member{Name: "key", WireName: "key", Shape: "DimensionsKey", Kind: shape.KindString, Limits: &limitsDimensionsKey}, Value: &shape.Member{Name: "value", WireName: "value", Shape: "DimensionsValue", Kind: shape.KindString, Limits: &limitsDimensionsValue}},
 		{Name: "unit", WireName: "unit", Shape: "StandardUnit", Kind: shape.KindString, Limits: &limitsStandardUnit},
+		{Name: "dimensions", WireName: "dimensions", Shape: "Dimensions", Kind: shape.KindMap, Key: &shape.Member{Name: "key", WireName: "key", Shape: "DimensionsKey", Kind: shape.KindString, Limits: &limitsDimensionsKey}, Value: &shape.Member{Name: "value", WireName: "value", Shape: "DimensionsValue", Kind: shape.KindString, Limits: &limitsDimensionsValue}},
 	},
 }
 

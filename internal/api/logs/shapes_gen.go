@@ -1489,8 +1489,8 @@ type MetricTransformation struct {
 	MetricNamespace *string
 	MetricValue     *string
 	DefaultValue    *float64
-	Dimensions      map[string]string
 	Unit            *string
+	Dimensions      map[string]string
 }
 
 // MoveKeyEntry is the structure MoveKeyEntry of the model.
