@@ -34,6 +34,7 @@ var (
 // Environment is what a host gives: *worker.Environment.
 type Environment interface {
 	Invoke(*worker.Invocation) worker.Result
+	Settle() bool
 	InitFailed() bool
 	UsableUntil() time.Time
 	Destroy()
@@ -124,16 +125,22 @@ func (a *Assigner) Invoke(fn *record.Function, tenantID string, in *worker.Invoc
 		return worker.Result{}, ErrDraining
 	}
 	key := PoolKey{Function: fn.ID, Version: fn.Version, CodeSHA256: fn.CodeSHA256, Generation: fn.Generation, TenantID: tenantID}
-	for range redeliveries {
+	for dead := 0; dead < redeliveries; {
 		s, sl, err := a.acquire(fn, key)
 		if err != nil {
 			return worker.Result{}, err
 		}
 		res := sl.env.Invoke(in)
+		if res.NotReady {
+			// It stays leased, so that this loop meets each such environment once.
+			a.spawn(func() { s.done(sl.id, sl.env.Settle()) })
+			continue
+		}
 		s.done(sl.id, res.Reusable)
 		if !res.Undelivered {
 			return res, nil
 		}
+		dead++
 	}
 	return worker.Result{}, fmt.Errorf("%w: %d environments in a row were dead", ErrStart, redeliveries)
 }
@@ -253,4 +260,3 @@ func (a *Assigner) run() {
 		a.reclaim(idle - a.opts.IdleMax)
 	}
 }
-

@@ -382,4 +382,3 @@ func (c *Core) oldestIdle() *pool {
 	}
 	return oldest
 }
-

@@ -109,4 +109,3 @@ type Effect struct {
 	MemoryMiB int
 	Reason    Reason
 }
-

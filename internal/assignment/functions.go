@@ -71,4 +71,3 @@ func (a *Assigner) shards() func(yield func(*shard) bool) {
 		}
 	}
 }
-

@@ -76,7 +76,10 @@ type Result struct {
 	// Undelivered: the environment was dead before it saw the invoke, which can
 	// be given to another one. Nothing was logged.
 	Undelivered bool
-	Duration    time.Duration
+	// NotReady: the runtime still works on what it has answered already. The
+	// environment is not free before Settle returns. Nothing was logged.
+	NotReady bool
+	Duration time.Duration
 }
 
 const functionErrorUnhandled = "Unhandled"
@@ -180,6 +183,10 @@ func (e *Environment) Invoke(in *Invocation) Result {
 		e.turn.Unlock()
 		return Result{Undelivered: true}
 	}
+	if p != nil && !p.ready() {
+		e.turn.Unlock()
+		return Result{NotReady: true}
+	}
 	run := &invokeRun{env: e, in: in, began: time.Now(), trace: parseTrace(in.TraceID), init: e.initTook}
 	e.initTook = 0
 	if e.initFailed {
@@ -199,8 +206,24 @@ func (e *Environment) Invoke(in *Invocation) Result {
 	return res
 }
 
+// Settle waits until the runtime is done with an invoke that it has answered, at most for
+// the function's timeout. It reports whether the environment can take another.
+func (e *Environment) Settle() bool {
+	p := e.process()
+	if p == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, e.timeout())
+	defer cancel()
+	return p.session.WaitNext(ctx) == nil
+}
+
 // Destroy removes the environment; an invoke in it ends as if the runtime had exited.
 func (e *Environment) Destroy() {
+	if e.idleSince.Load() != 0 {
+		e.turn.Lock() // the last invoke's REPORT comes first
+		defer e.turn.Unlock()
+	}
 	e.mu.Lock()
 	if e.destroyed {
 		e.mu.Unlock()

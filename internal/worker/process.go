@@ -16,6 +16,9 @@ import (
 )
 
 const (
+	// nextGrace is how long an invoke waits for a runtime that has answered the one before
+	// and not called GET next yet: far less than a new environment takes.
+	nextGrace = 25 * time.Millisecond
 	// lastWords bounds the wait for what a runtime sent just before it ended.
 	lastWords = 200 * time.Millisecond
 	// exitWait bounds the wait for the exit status of a runtime whose session ended.
@@ -103,6 +106,23 @@ func (p *process) close(w *Worker) {
 		}
 	})
 }
+
+// ready reports whether the runtime waits for an invocation.
+func (p *process) ready() bool {
+	if p.session.WaitNext(alreadyOver) == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, nextGrace)
+	defer cancel()
+	return p.session.WaitNext(ctx) == nil
+}
+
+// alreadyOver asks without waiting.
+var alreadyOver = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // expire is the timer's: the invoke has run out of time.
 func (p *process) expire() {

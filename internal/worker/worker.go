@@ -108,6 +108,9 @@ type Session interface {
 	Ready(ctx context.Context) error
 	// Invoke hands over an invocation and returns what the runtime answered.
 	Invoke(ctx context.Context, inv *runtimeapi.Invocation) (*runtimeapi.Outcome, error)
+	// WaitNext returns nil when the runtime waits for an invocation: it is done
+	// with the last one, not only with its answer.
+	WaitNext(ctx context.Context) error
 	// Drain reads what a runtime that ended had still sent, and closes.
 	Drain(ctx context.Context) error
 	Close() error

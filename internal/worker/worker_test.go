@@ -336,6 +336,42 @@ func TestUndeliveredWhenRuntimeEndedBetweenInvokes(t *testing.T) {
 	}
 }
 
+func TestNotReadyWhileRuntimeWorksOn(t *testing.T) {
+	workOn := make(chan struct{})
+	h := newHost(t, func(ctx context.Context, p *workertest.Proc) sandbox.Exit {
+		c, err := workertest.Dial(ctx, p.API)
+		if err != nil {
+			return sandbox.Exit{Code: 9}
+		}
+		defer c.Close()
+		for {
+			ev, err := c.Next()
+			if err != nil || c.Answer(ev.RequestID, workertest.Answer{Payload: []byte("1")}) != nil {
+				return sandbox.Exit{Code: 8}
+			}
+			<-workOn
+		}
+	}, nil)
+	e := h.start(t, workertest.Function("f"))
+	if res := e.Invoke(invocation("{}")); string(res.Payload) != "1" || !res.Reusable {
+		t.Fatalf("answer %+v", res)
+	}
+	lines := len(h.logs.Messages())
+	if res := e.Invoke(invocation("{}")); !res.NotReady {
+		t.Fatalf("answer %+v", res)
+	}
+	if n := len(h.logs.Messages()); n != lines {
+		t.Errorf("%d lines for an invoke that did not run", n-lines)
+	}
+	close(workOn)
+	if !e.Settle() {
+		t.Fatal("not settled")
+	}
+	if res := e.Invoke(invocation("{}")); string(res.Payload) != "1" {
+		t.Errorf("answer %+v", res)
+	}
+}
+
 func TestFreezeAndThaw(t *testing.T) {
 	h := newHost(t, workertest.Runtime(echo), nil)
 	e := h.start(t, workertest.Function("f"))
