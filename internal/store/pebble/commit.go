@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -98,25 +99,26 @@ func (s *Store) stage(b *pebble.Batch, writes []store.Write) (store.Revision, er
 	}
 	revision := c.revision + 1
 	changes := make([]store.Change, 0, len(writes))
-	var entry []byte
+	// The entry never grows beyond its capacity, so that the changes' values can
+	// lie in it: that is the one copy that is made of them for watches.
+	entry := make([]byte, 0, entrySize(writes))
 	for i := range writes {
 		w := &writes[i]
 		change := store.Change{Kind: w.Kind, Record: store.Record{Key: w.Key, Revision: revision}}
-		var err error
 		switch {
 		case w.Kind == store.WritePut:
-			change.Record.Value = append([]byte{}, w.Value...)
-			err = b.Set(recordKey(w.Key), appendRecordValue(make([]byte, 0, 8+len(w.Value)), revision, w.Value), nil)
+			putRecord(b, w, revision)
+			entry = appendChange(entry, w.Kind, w.Key, w.Value)
+			change.Record.Value = entry[len(entry)-len(w.Value) : len(entry) : len(entry)]
 		case w.Kind == store.WriteDelete && exists[i]:
-			err = b.Delete(recordKey(w.Key), nil)
+			if err := b.Delete(recordKey(w.Key), nil); err != nil {
+				return 0, err
+			}
+			entry = appendChange(entry, w.Kind, w.Key, nil)
 		default:
 			continue
 		}
-		if err != nil {
-			return 0, err
-		}
 		changes = append(changes, change)
-		entry = appendChange(entry, change)
 	}
 	if err := b.Set(logKey(revision), entry, nil); err != nil {
 		return 0, err
@@ -130,6 +132,24 @@ func (s *Store) stage(b *pebble.Batch, writes []store.Write) (store.Revision, er
 	}
 	c.revision = revision
 	return revision, nil
+}
+
+// entrySize bounds what the writes take in the change log.
+func entrySize(writes []store.Write) (n int) {
+	for i := range writes {
+		n += 1 + 2*binary.MaxVarintLen64 + len(writes[i].Key) + len(writes[i].Value)
+	}
+	return n
+}
+
+// putRecord writes key and value straight into the batch.
+func putRecord(b *pebble.Batch, w *store.Write, r store.Revision) {
+	op := b.SetDeferred(1+len(w.Key), 8+len(w.Value))
+	op.Key[0] = spaceRecord
+	copy(op.Key[1:], w.Key)
+	binary.BigEndian.PutUint64(op.Value, uint64(r))
+	copy(op.Value[8:], w.Value)
+	op.Finish()
 }
 
 // current is the revision of a record in the latest state, durable or not.

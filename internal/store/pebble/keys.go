@@ -37,11 +37,6 @@ func keyAfter(prefix []byte) []byte {
 	return nil
 }
 
-func appendRecordValue(b []byte, r store.Revision, value []byte) []byte {
-	b = binary.BigEndian.AppendUint64(b, uint64(r))
-	return append(b, value...)
-}
-
 // decodeRecord copies the value.
 func decodeRecord(key string, v []byte) (store.Record, error) {
 	if len(v) < 8 {
@@ -65,12 +60,12 @@ func logRevision(key []byte) (store.Revision, error) {
 	return store.Revision(binary.BigEndian.Uint64(key[1:])), nil
 }
 
-func appendChange(b []byte, c store.Change) []byte {
-	b = append(b, byte(c.Kind))
-	b = binary.AppendUvarint(b, uint64(len(c.Record.Key)))
-	b = append(b, c.Record.Key...)
-	b = binary.AppendUvarint(b, uint64(len(c.Record.Value)))
-	return append(b, c.Record.Value...)
+func appendChange(b []byte, kind store.WriteKind, key string, value []byte) []byte {
+	b = append(b, byte(kind))
+	b = binary.AppendUvarint(b, uint64(len(key)))
+	b = append(b, key...)
+	b = binary.AppendUvarint(b, uint64(len(value)))
+	return append(b, value...)
 }
 
 // decodeChanges copies keys and values out of a log entry.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,7 @@ func TestPowerCut(t *testing.T) {
 	for cut := range cuts {
 		target := acked[0].Load() + 1 + rand.Int64N(40)
 		for acked[0].Load() < target && !t.Failed() {
+			runtime.Gosched()
 		}
 		var before [writers]int64
 		for w := range before {
