@@ -90,7 +90,8 @@ func TestAnswers(t *testing.T) {
 			e.RetryAfterSeconds = wire.Ptr("1")
 			return nil, e
 		},
-		Invoke: func(_ context.Context, _ *wire.Call, in *lambda.InvocationRequest) (*lambda.InvocationResponse, error) {
+		Invoke: func(_ context.Context, call *wire.Call, in *lambda.InvocationRequest) (*lambda.InvocationResponse, error) {
+			call.AnswerHeader.Set("X-Amzn-Trace-Id", "root=1")
 			return &lambda.InvocationResponse{StatusCode: wire.Ptr[int32](200), ExecutedVersion: wire.Ptr("$LATEST"), Payload: in.Payload}, nil
 		},
 	})
@@ -127,7 +128,7 @@ func TestAnswers(t *testing.T) {
 		{name: "not json", method: "POST", url: "/2015-03-31/functions", body: `{`, status: 400, wantHeader: map[string]string{"X-Amzn-Errortype": "InvalidRequestContentException"}},
 		{name: "wrong type", method: "POST", url: "/2015-03-31/functions", body: `{"MemorySize":"128"}`, status: 400},
 		{name: "invoke", method: "POST", url: "/2015-03-31/functions/f/invocations", body: `{"a":1}`, status: 200, want: `{"a":1}`,
-			wantHeader: map[string]string{"X-Amz-Executed-Version": "$LATEST"}},
+			wantHeader: map[string]string{"X-Amz-Executed-Version": "$LATEST", "X-Amzn-Trace-Id": "root=1"}},
 		{name: "query by scope", method: "POST", url: "/", body: "Action=GetCallerIdentity&Version=2011-06-15", header: map[string]string{"Authorization": scope("sts"), "Content-Type": "application/x-www-form-urlencoded"}, status: 200,
 			want:       "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Account>000000000000</Account><Arn>arn:aws:iam::000000000000:root</Arn></GetCallerIdentityResult><ResponseMetadata><RequestId>ID</RequestId></ResponseMetadata></GetCallerIdentityResponse>",
 			wantHeader: map[string]string{"Content-Type": "text/xml"}},
