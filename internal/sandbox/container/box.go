@@ -90,6 +90,10 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 	if err := b.group.Limit(cgroup.Limits{Processes: sandbox.ProcessesMax}); err != nil {
 		return err
 	}
+	var disk <-chan error
+	if b.driver.disks != nil {
+		disk = b.makeTmp(ctx)
+	}
 	if err := b.spawn(); err != nil {
 		return err
 	}
@@ -124,10 +128,29 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 			return err
 		}
 	}
-	if b.driver.disks != nil {
-		b.tmp, err = b.newTmp(ctx, tmpParkedMiB)
+	if disk != nil {
+		return <-disk
 	}
-	return err
+	return nil
+}
+
+// makeTmp makes the parked sandbox's /tmp while process 1 does its part.
+func (b *box) makeTmp(ctx context.Context) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		tmp, err := b.newTmp(ctx, tmpParkedMiB)
+		b.mu.Lock()
+		destroyed := b.destroyed != nil
+		if err == nil && !destroyed {
+			b.tmp = tmp
+		}
+		b.mu.Unlock()
+		if err == nil && destroyed { // Park failed meanwhile
+			err = tmp.Close()
+		}
+		done <- err
+	}()
+	return done
 }
 
 // newTmp makes a disk for /tmp.

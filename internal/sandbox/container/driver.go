@@ -26,6 +26,7 @@ import (
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
 	"github.com/lambdad/lambdad/internal/sandbox/container/scratch"
 	"github.com/lambdad/lambdad/internal/sandbox/container/seccomp"
 	"github.com/lambdad/lambdad/internal/sandbox/egress"
@@ -143,7 +144,7 @@ func (d *Driver) open(options Options) error {
 	}
 	d.unenforced = d.groups.Unenforced()
 	if !d.rootless {
-		if d.disks, err = scratch.Open(d.dir); err != nil {
+		if d.disks, err = scratch.Open(context.Background(), d.dir); err != nil {
 			d.log.Warn("/tmp is in memory and counts towards a function's limit", "error", err)
 		}
 	}
@@ -187,7 +188,7 @@ func (d *Driver) Reap(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("container: reap: %w", err)
 	}
 	reaped := 0
-	errs := []error{d.egress.reap()}
+	errs := []error{d.egress.reap(), d.removeHalfMade()}
 	for id, group := range orphans {
 		d.mu.Lock()
 		alive := d.boxes[sandbox.ID(id)] != nil
@@ -208,6 +209,21 @@ func (d *Driver) Reap(ctx context.Context) (int, error) {
 	return reaped, errors.Join(errs...)
 }
 
+// halfMade are the names of files that exist only while they are being made.
+var halfMade = []string{pid1.Name + ".tmp-*", "scratch-*", "image-*", "loop-*"}
+
+func (d *Driver) removeHalfMade() error {
+	var errs []error
+	for _, pattern := range halfMade {
+		found, err := filepath.Glob(filepath.Join(d.dir, pattern))
+		errs = append(errs, err)
+		for _, path := range found {
+			errs = append(errs, os.Remove(path))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Close implements sandbox.Driver.
 func (d *Driver) Close() error {
 	d.mu.Lock()
@@ -225,6 +241,9 @@ func (d *Driver) Close() error {
 	// driver is closed.
 	for range cap(d.parks) {
 		d.parks <- struct{}{}
+	}
+	for range cap(d.parks) { // and who waited for one learns it too
+		<-d.parks
 	}
 	errs := make([]error, len(boxes))
 	var wait sync.WaitGroup

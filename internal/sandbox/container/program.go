@@ -22,7 +22,7 @@ const (
 	codeDir = "/var/task"
 	// initMiB is what process 1 itself takes of a sandbox's memory; the
 	// function's own limit lies on top of it.
-	initMiB = 4
+	initMiB = 2
 	// tmpParkedMiB is the size of the /tmp that a parked sandbox has ready:
 	// Lambda's default.
 	tmpParkedMiB = 512

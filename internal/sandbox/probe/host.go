@@ -60,7 +60,7 @@ func controlGroups(context.Context) []Finding {
 	return []Finding{f, freeze, fast}
 }
 
-func filesystems(context.Context) []Finding {
+func filesystems(ctx context.Context) []Finding {
 	known, err := os.ReadFile("/proc/filesystems")
 	if err != nil {
 		return []Finding{{"filesystems", Missing, err.Error(), "Mount /proc."}}
@@ -87,15 +87,15 @@ func filesystems(context.Context) []Finding {
 		}
 		found = append(found, f)
 	}
-	return append(found, tmpDisk())
+	return append(found, tmpDisk(ctx))
 }
 
-func tmpDisk() Finding {
+func tmpDisk(ctx context.Context) Finding {
 	f := Finding{Name: "/tmp on disk", Detail: "ext4 images on loop devices"}
 	err := error(unix.EPERM)
 	if os.Geteuid() == 0 {
 		var disks *scratch.Disks
-		if disks, err = scratch.Open(os.TempDir()); err == nil {
+		if disks, err = scratch.Open(ctx, os.TempDir()); err == nil {
 			err = disks.Close()
 		}
 	}

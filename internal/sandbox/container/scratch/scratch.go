@@ -23,6 +23,10 @@ import (
 const (
 	// inodeBytes is the share of one file in the size: ext4's own default.
 	inodeBytes = 16384
+	// tryMiB is the size of the filesystem that Open makes to see whether it can.
+	tryMiB = 8
+	// loopMajor is the number of the loop driver.
+	loopMajor = 7
 	// tablesShare and tablesMiB are what ext4 takes for itself.
 	tablesShare = 56
 	tablesMiB   = 2
@@ -46,8 +50,8 @@ type Disks struct {
 }
 
 // Open looks for what scratch filesystems need: root, loop devices, mke2fs.
-// The images lie in dir.
-func Open(dir string) (*Disks, error) {
+// The images lie in dir. It makes one, to see that it can.
+func Open(ctx context.Context, dir string) (*Disks, error) {
 	mke2fs, err := exec.LookPath("mke2fs")
 	if err != nil {
 		for _, path := range []string{"/sbin/mke2fs", "/usr/sbin/mke2fs"} {
@@ -64,7 +68,16 @@ func Open(dir string) (*Disks, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scratch: %w", err)
 	}
-	return &Disks{dir: dir, mke2fs: mke2fs, control: control, templates: map[int]*os.File{}}, nil
+	d := &Disks{dir: dir, mke2fs: mke2fs, control: control, templates: map[int]*os.File{}}
+	// Only a mount proves that this host, or the container around us, lets us.
+	mount, err := d.Make(ctx, tryMiB, os.Geteuid())
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := unix.Close(mount); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 // Close gives up the templates. Filesystems that are mounted stay.
@@ -222,17 +235,15 @@ func (d *Disks) attach(image *os.File) (*os.File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("scratch: no free loop device: %w", err)
 		}
-		loop, err := os.OpenFile("/dev/loop"+strconv.Itoa(n), os.O_RDWR, 0)
+		loop, err := d.openLoop(n)
 		if err != nil {
 			return nil, fmt.Errorf("scratch: %w", err)
 		}
 		config := unix.LoopConfig{Fd: uint32(image.Fd()), Size: 4096}
-		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
+		// Not direct I/O: that would write the new image to the disk before the
+		// first read of it.
+		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
 		err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
-		if err == unix.EINVAL { // no direct I/O on this filesystem
-			config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
-			err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
-		}
 		if err == nil {
 			return loop, nil
 		}
@@ -246,6 +257,20 @@ func (d *Disks) attach(image *os.File) (*os.File, error) {
 	return nil, fmt.Errorf("scratch: loop devices are taken faster than they can be had: %w", unix.EBUSY)
 }
 
+// openLoop opens a loop device, through a node of our own where /dev is a
+// container's, which knows only the devices of its start.
+func (d *Disks) openLoop(n int) (*os.File, error) {
+	loop, err := os.OpenFile("/dev/loop"+strconv.Itoa(n), os.O_RDWR, 0)
+	if !errors.Is(err, os.ErrNotExist) {
+		return loop, err
+	}
+	node := filepath.Join(d.dir, "loop-"+strconv.Itoa(n))
+	if err := unix.Mknod(node, unix.S_IFBLK|0o600, int(unix.Mkdev(loopMajor, uint32(n)))); err != nil && err != unix.EEXIST {
+		return nil, fmt.Errorf("make %s: %w", node, err)
+	}
+	return os.OpenFile(node, os.O_RDWR, 0)
+}
+
 func mountExt4(device string) (int, error) {
 	fs, err := unix.Fsopen("ext4", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -255,6 +280,8 @@ func mountExt4(device string) (int, error) {
 	for _, set := range []func() error{
 		func() error { return unix.FsconfigSetString(fs, "source", device) },
 		func() error { return unix.FsconfigSetFlag(fs, "noinit_itable") }, // the image is sparse: it reads as zeros
+		// Nothing here shall outlive a crash: no flush may wait for the disk.
+		func() error { return unix.FsconfigSetFlag(fs, "nobarrier") },
 		func() error { return unix.FsconfigCreate(fs) },
 	} {
 		if err := set(); err != nil {
