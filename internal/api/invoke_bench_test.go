@@ -52,6 +52,30 @@ func BenchmarkInvoke(b *testing.B) {
 	}
 }
 
+// TestInvokeAllocations keeps the hot path lean; it was 23 when it was written.
+func TestInvokeAllocations(t *testing.T) {
+	const allocationsMax = 28
+	server := newServer(t, lambda.Handlers{
+		Invoke: func(_ context.Context, _ *wire.Call, in *lambda.InvocationRequest) (*lambda.InvocationResponse, error) {
+			return &lambda.InvocationResponse{StatusCode: wire.Ptr[int32](200), ExecutedVersion: wire.Ptr("$LATEST"), Payload: in.Payload}, nil
+		},
+	})
+	body := &reusable{data: []byte(`{"a":1}`)}
+	r := &http.Request{
+		Method: "POST", Host: "127.0.0.1:4566", RemoteAddr: "127.0.0.1:40000", URL: &url.URL{Path: "/2015-03-31/functions/hello/invocations"},
+		Header: http.Header{"Authorization": {scope("lambda")}}, Body: body, ContentLength: 7,
+	}
+	w := &sink{header: http.Header{}}
+	n := testing.AllocsPerRun(200, func() {
+		body.at = 0
+		clear(w.header)
+		server.ServeHTTP(w, r)
+	})
+	if w.status != 200 || n > allocationsMax {
+		t.Errorf("status %d with %.0f allocations, want at most %d", w.status, n, allocationsMax)
+	}
+}
+
 type reusable struct {
 	data []byte
 	at   int
