@@ -42,7 +42,7 @@ func coldInvokes(ctx context.Context, b *bench, l language, count int) (sample, 
 		return nil, err
 	}
 	defer s.stop()
-	c, err := newClient(ctx, s, 4)
+	c, err := newCaller(ctx, s, 4)
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,9 @@ type language struct {
 	runtime types.Runtime
 	handler string
 	dir     string
-	// interpreter is the host's own, "" for provided.
+	// interpreter is the host's own, "" for provided; client is the folder of its runtime client.
 	interpreter string
+	client      string
 	// once is a command that loads the same handler and calls it once, for the peers.
 	once []string
 	// mounts are folders outside of /usr that the interpreter needs.
@@ -27,7 +28,7 @@ func (b *bench) languages() []language {
 	var found []language
 	if out, err := exec.Command("python3", "-c", "import sys; print(sys.version_info[1]); print(sys.base_prefix); print(sys.base_exec_prefix + '/bin/python3.%d' % sys.version_info[1])").Output(); err == nil {
 		lines := strings.Fields(string(out))
-		l := language{name: "Python 3." + lines[0], runtime: types.Runtime("python3." + lines[0]), handler: "app.handler", dir: "examples/python", interpreter: lines[2]}
+		l := language{name: "Python 3." + lines[0], runtime: types.Runtime("python3." + lines[0]), handler: "app.handler", dir: "examples/python", interpreter: lines[2], client: "python"}
 		if !strings.HasPrefix(lines[1], "/usr") {
 			l.mounts = append(l.mounts, lines[1])
 		}
@@ -36,7 +37,7 @@ func (b *bench) languages() []language {
 	}
 	if out, err := exec.Command("node", "-p", "process.versions.node.split('.')[0] + ' ' + process.execPath").Output(); err == nil {
 		fields := strings.Fields(string(out))
-		l := language{name: "Node.js " + fields[0], runtime: types.Runtime("nodejs" + fields[0] + ".x"), handler: "index.handler", dir: "examples/nodejs", interpreter: fields[1]}
+		l := language{name: "Node.js " + fields[0], runtime: types.Runtime("nodejs" + fields[0] + ".x"), handler: "index.handler", dir: "examples/nodejs", interpreter: fields[1], client: "nodejs"}
 		l.once = []string{l.interpreter, "--input-type=module", "-e", "const m = await import('/var/task/index.mjs'); console.log(JSON.stringify(await m.handler({name: 'bench'}, {getRemainingTimeInMillis: () => 1})))"}
 		found = append(found, l)
 	}

@@ -20,7 +20,7 @@ func benchMany(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer s.stop()
-	c, err := newClient(ctx, s, 16)
+	c, err := newCaller(ctx, s, 16)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func benchWarm(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer s.stop()
-	c, err := newClient(ctx, s, 64)
+	c, err := newCaller(ctx, s, 64)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func benchWarm(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func load(ctx context.Context, c *client, name string, connections int, length time.Duration) (sample, time.Duration, error) {
+func load(ctx context.Context, c *caller, name string, connections int, length time.Duration) (sample, time.Duration, error) {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
@@ -115,11 +115,11 @@ func directInvokes(ctx context.Context, l language, length time.Duration) (sampl
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	cmd, err := directCommand(ctx, l, dir)
+	task, err := filepath.Abs(l.dir)
 	if err != nil {
 		return nil, err
 	}
-	task, err := filepath.Abs(l.dir)
+	cmd, err := directCommand(ctx, l, task, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func directInvokes(ctx context.Context, l language, length time.Duration) (sampl
 
 func perSecond(n int, d time.Duration) string { return fmt.Sprintf("%.0f", float64(n)/d.Seconds()) }
 
-func directCommand(ctx context.Context, l language, dir string) (*exec.Cmd, error) {
+func directCommand(ctx context.Context, l language, task, dir string) (*exec.Cmd, error) {
 	if l.interpreter == "" {
 		return exec.CommandContext(ctx, filepath.Join(l.dir, "bootstrap")), nil
 	}
@@ -161,7 +161,7 @@ func directCommand(ctx context.Context, l language, dir string) (*exec.Cmd, erro
 	if err != nil {
 		return nil, err
 	}
-	program, err := set.For(string(l.runtime), l.interpreter)
+	program, err := set.For(client.Request{Runtime: string(l.runtime), Interpreter: l.interpreter, MemoryMiB: 512, MountedAt: filepath.Join(set.Dir, l.client), TaskRoot: task})
 	if err != nil {
 		return nil, err
 	}

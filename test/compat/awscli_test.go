@@ -90,12 +90,14 @@ func TestAWSLogsTail(t *testing.T) {
 	aws := needCLI2(t)
 	h := house.Start(t)
 	dir := t.TempDir()
-	run(t, h, dir, aws, "logs", "create-log-group", "--log-group-name", "g")
-	run(t, h, dir, aws, "logs", "create-log-stream", "--log-group-name", "g", "--log-stream-name", "s")
+	// The version that Debian 12 has does not read AWS_ENDPOINT_URL yet.
+	logs := []string{"--endpoint-url", h.Endpoint, "logs"}
+	run(t, h, dir, aws, append(logs, "create-log-group", "--log-group-name", "g")...)
+	run(t, h, dir, aws, append(logs, "create-log-stream", "--log-group-name", "g", "--log-stream-name", "s")...)
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	tail := h.Command(ctx, aws, "logs", "tail", "g", "--follow", "--since", "1h")
+	tail := h.Command(ctx, aws, append(logs, "tail", "g", "--follow", "--since", "1h")...)
 	out, err := tail.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +121,7 @@ func TestAWSLogsTail(t *testing.T) {
 	}()
 	for _, message := range []string{"first line", "second line"} {
 		events, _ := json.Marshal([]map[string]any{{"timestamp": time.Now().UnixMilli(), "message": message}})
-		run(t, h, dir, aws, "logs", "put-log-events", "--log-group-name", "g", "--log-stream-name", "s", "--log-events", string(events))
+		run(t, h, dir, aws, append(logs, "put-log-events", "--log-group-name", "g", "--log-stream-name", "s", "--log-events", string(events))...)
 	}
 	if got := <-seen; !strings.Contains(got, "first line") || !strings.Contains(got, "second line") {
 		t.Errorf("tail printed %q", got)

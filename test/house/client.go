@@ -4,14 +4,17 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
@@ -140,13 +143,35 @@ func (c *Client) TryInvoke(name string, payload string) (Answer, error) {
 	return Answer{FunctionError: aws.ToString(out.FunctionError), Payload: string(out.Payload), Log: string(log), Version: aws.ToString(out.ExecutedVersion)}, err
 }
 
-// LogLines are all messages of a function's log group.
-func (c *Client) LogLines(name string) []string {
+// logMax bounds the wait for a line of a log: it is written beside the answer's way.
+const logMax = 10 * time.Second
+
+// LogLines are all messages of a function's log group, as soon as one of them contains want.
+func (c *Client) LogLines(name, want string) []string {
+	c.t.Helper()
+	for deadline := time.Now().Add(logMax); ; time.Sleep(50 * time.Millisecond) {
+		lines := c.logLines(name)
+		for _, line := range lines {
+			if strings.Contains(line, want) {
+				return lines
+			}
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("no line of %s's log contains %q: %q", name, want, lines)
+		}
+	}
+}
+
+func (c *Client) logLines(name string) []string {
 	c.t.Helper()
 	var lines []string
 	pages := cloudwatchlogs.NewFilterLogEventsPaginator(c.Logs, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/" + name)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(c.t.Context())
+		var notFound *logtypes.ResourceNotFoundException
+		if errors.As(err, &notFound) {
+			return nil // the first line makes the group
+		}
 		if err != nil {
 			c.t.Fatal(err)
 		}

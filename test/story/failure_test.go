@@ -141,7 +141,7 @@ func TestReportLine(t *testing.T) {
 	body := `START RequestId: ` + id + ` Version: \$LATEST\nline one\r\nline two\nEND RequestId: ` + id + `\nREPORT RequestId: ` + id + `\tDuration: [0-9]+\.[0-9]{2} ms\tBilled Duration: [0-9]+ ms\tMemory Size: 256 MB\tMax Memory Used: [1-9][0-9]* MB\t`
 	match(t, "cold log", cold.Log, `^`+body+`Init Duration: [0-9]+\.[0-9]{2} ms\t\n$`)
 	match(t, "warm log", warm.Log, `^`+body+`\n$`)
-	lines := c.LogLines(name)
+	lines := c.LogLines(name, "REPORT")
 	match(t, "first line", lines[0], `^INIT_START Runtime Version: python:3\.\d+\.v\d+\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:[0-9a-f]{64}\n$`)
 }
 

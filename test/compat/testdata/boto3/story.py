@@ -45,6 +45,9 @@ def zipped(source):
     return buffer.getvalue()
 
 
+PACKAGE = zipped(CODE)
+
+
 def refused(code, call, **arguments):
     try:
         call(**arguments)
@@ -59,7 +62,7 @@ iam, fn, logs, sts = (boto3.client(name, config=config) for name in ("iam", "lam
 
 role = iam.create_role(RoleName="boto", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
 created = fn.create_function(FunctionName="boto", Runtime="python3.12", Handler="app.handler", Role=role,
-                             Code={"ZipFile": zipped(CODE)}, Timeout=3, MemorySize=256, Tags={"team": "blue"})
+                             Code={"ZipFile": PACKAGE}, Timeout=3, MemorySize=256, Tags={"team": "blue"})
 assert created["ResponseMetadata"]["HTTPStatusCode"] == 201
 assert created["State"] == "Pending" and "LastUpdateStatus" not in created, created
 assert created["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/aws/lambda/boto"}, created
@@ -104,7 +107,7 @@ answer, payload = invoke({"exit": 3})
 assert payload["errorType"] == "Runtime.ExitError" and payload["errorMessage"].endswith("Error: Runtime exited with error: exit status 3"), payload
 answer, payload = invoke({"big": 6291557})
 assert payload == {"errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).", "errorType": "Function.ResponseSizeTooLarge"}, payload
-refused("RequestTooLargeException", fn.invoke, FunctionName="boto", Payload=b'"' + b"x" * 6291456 + b'"')
+refused("RequestEntityTooLargeException", fn.invoke, FunctionName="boto", Payload=b'"' + b"x" * 6291456 + b'"')
 refused("InvalidRequestContentException", fn.invoke, FunctionName="boto", Payload=b"{nope")
 refused("ResourceNotFoundException", fn.invoke, FunctionName="nope")
 
@@ -118,7 +121,7 @@ for thread in threads:
 assert len(results) == 4 and all("count" in result for result in results), results
 
 # Configuration, versions, tags, paging.
-fn.update_function_configuration(FunctionName="boto", Description="d", Environment={"Variables": {"A": "1"}})
+fn.update_function_configuration(FunctionName="boto", Description="d", Environment={"Variables": {"LEVEL": "1"}})
 refused("ResourceConflictException", fn.update_function_configuration, FunctionName="boto", Description="e")
 fn.get_waiter("function_updated_v2").wait(FunctionName="boto")
 first = fn.publish_version(FunctionName="boto")
@@ -133,13 +136,13 @@ fn.tag_resource(Resource=arn, Tags={"x": "y"})
 fn.untag_resource(Resource=arn, TagKeys=["team"])
 assert fn.list_tags(Resource=arn)["Tags"] == {"x": "y"}
 for n in range(3):
-    fn.create_function(FunctionName=f"page{n}", Runtime="python3.12", Handler="app.handler", Role=role, Code={"ZipFile": zipped(CODE)})
+    fn.create_function(FunctionName=f"page{n}", Runtime="python3.12", Handler="app.handler", Role=role, Code={"ZipFile": PACKAGE})
 pages = list(fn.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 2}))
 assert len(pages) >= 2 and sorted(f["FunctionName"] for p in pages for f in p["Functions"]) == ["boto", "page0", "page1", "page2"]
 
 # The code comes back.
 location = fn.get_function(FunctionName="boto")["Code"]["Location"]
-assert urllib.request.urlopen(location).read() == zipped(CODE)
+assert urllib.request.urlopen(location).read() == PACKAGE
 
 # Credentials that are wrong, unknown or missing.
 bad = boto3.client("lambda", config=config, aws_access_key_id="AKIAAAAAAAAAAAAAAAAA", aws_secret_access_key="x")

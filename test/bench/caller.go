@@ -24,9 +24,9 @@ import (
 
 const region = "us-east-1"
 
-// client speaks to one server: the SDK for set-up, a bare signed HTTP request for what
+// caller speaks to one server: the SDK for set-up, a bare signed HTTP request for what
 // is measured, so that the client's own cost stays small.
-type client struct {
+type caller struct {
 	server *server
 	config aws.Config
 	lambda *lambda.Client
@@ -36,7 +36,7 @@ type client struct {
 	role   string
 }
 
-func newClient(ctx context.Context, s *server, connections int) (*client, error) {
+func newCaller(ctx context.Context, s *server, connections int) (*caller, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithSharedCredentialsFiles([]string{filepath.Join(s.data, "data", "credentials")}),
 		config.WithSharedConfigFiles([]string{os.DevNull}),
@@ -48,7 +48,7 @@ func newClient(ctx context.Context, s *server, connections int) (*client, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{server: s, config: cfg, lambda: lambda.NewFromConfig(cfg), signer: v4.NewSigner(), keys: keys,
+	c := &caller{server: s, config: cfg, lambda: lambda.NewFromConfig(cfg), signer: v4.NewSigner(), keys: keys,
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true}}}
 	role, err := iam.NewFromConfig(cfg).CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("bench"),
 		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)})
@@ -59,18 +59,18 @@ func newClient(ctx context.Context, s *server, connections int) (*client, error)
 	return c, nil
 }
 
-func (c *client) create(ctx context.Context, name string, l language, code []byte) error {
+func (c *caller) create(ctx context.Context, name string, l language, code []byte) error {
 	_, err := c.lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: &name, Runtime: l.runtime, Handler: &l.handler, Role: &c.role,
 		Code: &types.FunctionCode{ZipFile: code}, MemorySize: aws.Int32(512), Timeout: aws.Int32(30)})
 	return err
 }
 
-func (c *client) waitActive(ctx context.Context, name string) error {
+func (c *caller) waitActive(ctx context.Context, name string) error {
 	return lambda.NewFunctionActiveV2Waiter(c.lambda).Wait(ctx, &lambda.GetFunctionInput{FunctionName: &name}, time.Minute)
 }
 
 // invoke sends one signed Invoke and returns how long it took to the last byte.
-func (c *client) invoke(ctx context.Context, name string, payload []byte) (time.Duration, error) {
+func (c *caller) invoke(ctx context.Context, name string, payload []byte) (time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server.endpoint+"/2015-03-31/functions/"+name+"/invocations", bytes.NewReader(payload))
 	if err != nil {
 		return 0, err
