@@ -67,7 +67,7 @@ func (a *Authority) decide(call *wire.Call, access *Access) policy.Decision {
 		pol.Resource = append(pol.Resource, a.dir.source("resource", text))
 	}
 	if who.root {
-		if !pol.HasSession && owner == call.Principal.Account && !access.ResourceRequired {
+		if !pol.HasSession && owner == call.Principal.Account && len(pol.Resource) == 0 && !access.ResourceRequired {
 			return policy.Decision{Outcome: policy.Allowed}
 		}
 		pol.Identity = []policy.Source{{Name: "root", Document: allowAll}}

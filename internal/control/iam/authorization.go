@@ -59,7 +59,8 @@ func targetOf(operation string) target {
 		return onGroup
 	case strings.Contains(operation, "Role"):
 		return onRole
-	case strings.Contains(operation, "User"), strings.Contains(operation, "AccessKey"), strings.Contains(operation, "ServiceSpecificCredential"):
+	case strings.Contains(operation, "User"), strings.Contains(operation, "AccessKey"), strings.Contains(operation, "ServiceSpecificCredential"),
+		strings.Contains(operation, "SSHPublicKey"), strings.Contains(operation, "LoginProfile"), operation == "ListMFADevices", operation == "ListSigningCertificates":
 		return onUser
 	case strings.Contains(operation, "Policy"), strings.Contains(operation, "Policies"):
 		return onPolicy

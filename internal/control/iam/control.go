@@ -37,6 +37,7 @@ func Handlers(auth *iam.Authority) api.Handlers {
 	c.profiles(&h)
 	c.tags(&h)
 	c.credentials(&h)
+	c.never(&h)
 	h.SimulatePrincipalPolicy = c.simulatePrincipalPolicy
 	h.SimulateCustomPolicy = c.simulateCustomPolicy
 	return h

@@ -130,6 +130,10 @@ func TestLifecycles(t *testing.T) {
 		{"CreateServiceLinkedRole", params{"AWSServiceName": "nothing.amazonaws.com"}, "InvalidInput"},
 		{"DeleteRole", params{"RoleName": "AWSServiceRoleForECS"}, "UnmodifiableEntity: Cannot perform the operation on the protected role 'AWSServiceRoleForECS'"},
 		{"GetServiceLinkedRoleDeletionStatus", params{"DeletionTaskId": "task/x"}, "NoSuchEntity"},
+		{"ListSSHPublicKeys", params{"UserName": "admin"}, ""},
+		{"ListMFADevices", params{"UserName": "nobody"}, "NoSuchEntity: The user with name nobody cannot be found."},
+		{"DeleteLoginProfile", params{"UserName": "admin"}, "NoSuchEntity: Login Profile for User admin cannot be found."},
+		{"ListAccountAliases", params{}, ""},
 		{"ListRoles", params{"Marker": "%%%"}, "ValidationError: Invalid Marker."},
 		{"SimulatePrincipalPolicy", params{"PolicySourceArn": "arn:aws:iam::000000000000:user/admin", "ActionNames.member.1": "nonsense"}, "InvalidInput"},
 	})
