@@ -119,34 +119,39 @@ type use struct {
 // usesOf finds everything in an account that uses a policy, in a fixed order.
 func (c *Control) usesOf(ctx context.Context, account aws.AccountID, arn string) ([]use, error) {
 	var out []use
-	note := func(kind iam.Kind, e *iam.Entity, g *iam.Grants, boundary string) {
+	err := c.eachHolder(ctx, account, func(kind iam.Kind, e *iam.Entity, g *iam.Grants, boundary string) {
 		u := use{kind: kind, name: e.Name, id: e.ID, path: e.Path, attached: slices.Contains(g.Attached, arn), boundary: boundary == arn}
 		if u.attached || u.boundary {
 			out = append(out, u)
 		}
-	}
+	})
+	return out, err
+}
+
+// eachHolder calls f for all groups, roles and users of an account, in this order.
+func (c *Control) eachHolder(ctx context.Context, account aws.AccountID, f func(kind iam.Kind, e *iam.Entity, g *iam.Grants, boundary string)) error {
 	groups, err := all(ctx, c, iam.KindGroup, account, func(g *iam.Group) string { return g.Name })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, g := range groups {
-		note(iam.KindGroup, &g.Entity, &g.Grants, "")
+		f(iam.KindGroup, &g.Entity, &g.Grants, "")
 	}
 	roles, err := all(ctx, c, iam.KindRole, account, func(r *iam.Role) string { return r.Name })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, r := range roles {
-		note(iam.KindRole, &r.Entity, &r.Grants, r.Boundary)
+		f(iam.KindRole, &r.Entity, &r.Grants, r.Boundary)
 	}
 	users, err := all(ctx, c, iam.KindUser, account, func(u *iam.User) string { return u.Name })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, u := range users {
-		note(iam.KindUser, &u.Entity, &u.Grants, u.Boundary)
+		f(iam.KindUser, &u.Entity, &u.Grants, u.Boundary)
 	}
-	return out, nil
+	return nil
 }
 
 func (c *Control) listEntitiesForPolicy(ctx context.Context, call *wire.Call, in *api.ListEntitiesForPolicyRequest) (*api.ListEntitiesForPolicyResponse, error) {
@@ -156,11 +161,11 @@ func (c *Control) listEntitiesForPolicy(ctx context.Context, call *wire.Call, in
 			return nil, err
 		}
 	}
-	uses, err := c.usesOf(ctx, call.Account, arn)
+	found, err := c.usesOf(ctx, call.Account, arn)
 	if err != nil {
 		return nil, err
 	}
-	uses = slices.DeleteFunc(uses, func(u use) bool {
+	found = slices.DeleteFunc(found, func(u use) bool {
 		switch text(in.EntityFilter) {
 		case "User":
 			if u.kind != iam.KindUser {
@@ -185,7 +190,7 @@ func (c *Control) listEntitiesForPolicy(ctx context.Context, call *wire.Call, in
 		}
 		return !under(u.path, in.PathPrefix)
 	})
-	p, err := pageSorted(uses, in.Marker, in.MaxItems, func(u use) string { return string(u.kind) + "/" + strings.ToLower(u.name) })
+	p, err := pageSorted(found, in.Marker, in.MaxItems, func(u use) string { return string(u.kind) + "/" + strings.ToLower(u.name) })
 	if err != nil {
 		return nil, err
 	}

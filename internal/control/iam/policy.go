@@ -144,37 +144,42 @@ func policyShape(p *iam.Policy) *api.Policy {
 	}
 }
 
-func (c *Control) managedShape(ctx context.Context, account aws.AccountID, m managed.Policy) (*api.Policy, error) {
-	attached, bounds, err := c.managedUses(ctx, account, m.ARN)
+func managedShape(m managed.Policy, n uses) *api.Policy {
 	return &api.Policy{
-		PolicyName: &m.Name, PolicyId: &m.ID, Arn: &m.ARN, Path: &m.Path, DefaultVersionId: &m.Version, AttachmentCount: &attached,
-		PermissionsBoundaryUsageCount: &bounds, IsAttachable: wire.Ptr(true), CreateDate: &m.Created, UpdateDate: &m.Updated,
-	}, err
+		PolicyName: &m.Name, PolicyId: &m.ID, Arn: &m.ARN, Path: &m.Path, DefaultVersionId: &m.Version, AttachmentCount: &n.attached,
+		PermissionsBoundaryUsageCount: &n.bounds, IsAttachable: wire.Ptr(true), CreateDate: &m.Created, UpdateDate: &m.Updated,
+	}
 }
 
-// managedUses counts the uses of an AWS managed policy in an account.
-func (c *Control) managedUses(ctx context.Context, account aws.AccountID, arn string) (attached, bounds int32, err error) {
-	uses, err := c.usesOf(ctx, account, arn)
-	if err != nil {
-		return 0, 0, err
-	}
-	for _, u := range uses {
-		if u.attached {
-			attached++
+// uses says how often an AWS managed policy is used in an account.
+type uses struct{ attached, bounds int32 }
+
+// managedUses counts the uses of every policy by ARN. AWS managed policies
+// keep no count of their own, since they belong to no account.
+func (c *Control) managedUses(ctx context.Context, account aws.AccountID) (map[string]uses, error) {
+	out := map[string]uses{}
+	err := c.eachHolder(ctx, account, func(_ iam.Kind, _ *iam.Entity, g *iam.Grants, boundary string) {
+		for _, arn := range g.Attached {
+			n := out[arn]
+			n.attached++
+			out[arn] = n
 		}
-		if u.boundary {
-			bounds++
+		if boundary != "" {
+			n := out[boundary]
+			n.bounds++
+			out[boundary] = n
 		}
-	}
-	return attached, bounds, nil
+	})
+	return out, err
 }
 
 func (c *Control) getPolicy(ctx context.Context, call *wire.Call, in *api.GetPolicyRequest) (*api.GetPolicyResponse, error) {
 	if m, ok := managed.Find(text(in.PolicyArn)); ok {
-		out, err := c.managedShape(ctx, call.Account, m)
+		n, err := c.managedUses(ctx, call.Account)
 		if err != nil {
 			return nil, err
 		}
+		out := managedShape(m, n[m.ARN])
 		out.Description, out.Tags = present(m.Description), []api.Tag{}
 		return &api.GetPolicyResponse{Policy: out}, nil
 	}
@@ -216,12 +221,12 @@ const (
 func (c *Control) listPolicies(ctx context.Context, call *wire.Call, in *api.ListPoliciesRequest) (*api.ListPoliciesResponse, error) {
 	var shapes []*api.Policy
 	if text(in.Scope) != scopeLocal {
+		n, err := c.managedUses(ctx, call.Account)
+		if err != nil {
+			return nil, err
+		}
 		for _, m := range managed.List() {
-			s, err := c.managedShape(ctx, call.Account, m)
-			if err != nil {
-				return nil, err
-			}
-			shapes = append(shapes, s)
+			shapes = append(shapes, managedShape(m, n[m.ARN]))
 		}
 	}
 	if text(in.Scope) != scopeAWS {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestMalformed(t *testing.T) {
@@ -125,4 +126,22 @@ func FuzzParse(f *testing.F) {
 		}
 		Evaluate(&Request{Principal: alice, Action: "s3:GetObject", Resource: resource, Context: parseContext(context)}, &Policies{Identity: []Source{{"p", d}}})
 	})
+}
+
+// A pattern that is written to be slow must not be.
+func TestHostilePatterns(t *testing.T) {
+	value := "arn:aws:s3:::" + strings.Repeat("a", 2000)
+	for _, r := range []string{
+		strings.Repeat("*a", 1000) + "b", "**" + strings.Repeat("a*", 1000) + "b", "arn:aws:s3:::" + strings.Repeat("*a?", 600) + "b",
+		strings.Repeat("*:", 4) + strings.Repeat("*a", 800) + "b", strings.Repeat("*?", 1000) + "b",
+	} {
+		d := mustParse(t, `{"Statement":`+resourceIs(`"`+r+`"`)+`}`)
+		start := time.Now()
+		if got := Evaluate(&Request{Principal: alice, Action: "s3:X", Resource: value}, &Policies{Identity: []Source{{"p", d}}}); got.Outcome == Allowed {
+			t.Errorf("%.20s matches", r)
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("%.20s took %v", r, took)
+		}
+	}
 }

@@ -24,6 +24,8 @@ type token struct {
 	hasElse  bool
 }
 
+func (t token) star() bool { return t.kind == tokStar || t.kind == tokStarNarrow }
+
 // pattern is a compiled string with wildcards and policy variables.
 type pattern struct {
 	tokens []token
@@ -79,8 +81,12 @@ func compilePattern(s string, f patternForm) pattern {
 			if f.arn && colons < 5 && i+1 < len(s) && s[i+1] != ':' && s[i+1] != '*' {
 				kind = tokStarNarrow
 			}
-			if n := len(p.tokens); n == 0 || p.tokens[n-1].kind != kind {
+			// Stars side by side are one, wide if any is: a narrow star right
+			// behind a wide one would make matching cubic.
+			if n := len(p.tokens); n == 0 || !p.tokens[n-1].star() {
 				p.tokens = append(p.tokens, token{kind: kind})
+			} else if kind == tokStar {
+				p.tokens[n-1].kind = tokStar
 			}
 		case c == '?' && f.wildcards:
 			flush()
