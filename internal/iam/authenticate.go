@@ -3,7 +3,6 @@ package iam
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
@@ -17,9 +16,6 @@ var (
 	errBadToken     = errors.New("iam: invalid security token")
 	errExpiredToken = errors.New("iam: expired security token")
 )
-
-// useGrain is how exactly the last use of a key is remembered.
-const useGrain = time.Minute
 
 // Authenticate implements wire.Authenticator in the authority's mode.
 func (a *Authority) Authenticate(r *http.Request, payload []byte, service string, protocol wire.Protocol) (wire.Identity, error) {
@@ -143,14 +139,6 @@ func (a *Authority) sessionCaller(claim *sigv4.Claim, now time.Time) (caller, er
 
 func rootPrincipal(account aws.AccountID) aws.Principal {
 	return aws.Principal{Type: aws.PrincipalRoot, Account: account, ARN: RootARN(account), UserID: string(account)}
-}
-
-// note remembers the use of a key, at most once in a while.
-func (k *keyEntry) note(now time.Time, scope sigv4.Scope) {
-	if u := k.used.Load(); u != nil && u.Service == scope.Service && now.Sub(u.At) < useGrain {
-		return
-	}
-	k.used.Store(&keyUse{At: now, Service: strings.Clone(scope.Service), Region: strings.Clone(scope.Region)})
 }
 
 // trust is ModeNone: any key is the root of an account. A session that was

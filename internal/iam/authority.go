@@ -75,7 +75,11 @@ func Open(ctx context.Context, o Options) (*Authority, error) {
 	}
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	a.stop = stop
-	a.done.Add(1)
+	a.done.Add(2)
+	go func() {
+		defer a.done.Done()
+		a.saveUses(watch)
+	}()
 	go func() {
 		defer a.done.Done()
 		if err := dir.follow(watch, from); err != nil {
@@ -88,12 +92,17 @@ func Open(ctx context.Context, o Options) (*Authority, error) {
 	return a, nil
 }
 
-// Close stops following the store.
+// Close stops following the store and saves what is not saved yet.
 func (a *Authority) Close() error {
 	a.stop()
 	a.done.Wait()
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return a.saveUsesOnce(ctx)
 }
+
+// closeTimeout bounds the last write of Close.
+const closeTimeout = 5 * time.Second
 
 // Mode tells how requests are authenticated.
 func (a *Authority) Mode() Mode { return a.mode }
@@ -125,14 +134,3 @@ func (a *Authority) SealPassword(credentialID, password string) []byte {
 
 // NewPassword makes the password of a service-specific credential.
 func NewPassword() string { return newSecret() }
-
-// LastUse tells when and for what an access key was last used. It knows the
-// time since this node started.
-func (a *Authority) LastUse(id string) (at time.Time, service, region string, ok bool) {
-	if k := a.dir.key(id); k != nil {
-		if u := k.used.Load(); u != nil {
-			return u.At, u.Service, u.Region, true
-		}
-	}
-	return time.Time{}, "", "", false
-}

@@ -143,7 +143,7 @@ func authenticate(t testing.TB, a *Authority, cred sigv4.Credentials, service st
 
 func TestBootstrap(t *testing.T) {
 	s := mem.New()
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	c := newClock()
 	a := open(t, s, c, ModeSigV4)
 	cred := bootstrap(t, a)
@@ -385,7 +385,7 @@ func TestAuthorize(t *testing.T) {
 
 func TestModeNone(t *testing.T) {
 	s := mem.New()
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	c := newClock()
 	a := open(t, s, c, ModeNone)
 	cred := bootstrap(t, a)
@@ -421,6 +421,40 @@ func TestModeNone(t *testing.T) {
 func TestOpenRefusesUnknownMode(t *testing.T) {
 	if _, err := Open(context.Background(), Options{Mode: "maybe"}); err == nil {
 		t.Error("no error")
+	}
+}
+
+func TestLastUseSurvivesARestart(t *testing.T) {
+	s := mem.New()
+	t.Cleanup(func() { s.Close() })
+	c := newClock()
+	a, err := Open(context.Background(), Options{Records: s, Now: c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cred := bootstrap(t, a)
+	if _, _, _, used := a.LastUse(cred.AccessKeyID); used {
+		t.Error("used before its first use")
+	}
+	authenticate(t, a, cred, "lambda")
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, s, c, ModeSigV4)
+	at, service, region, used := b.LastUse(cred.AccessKeyID)
+	if !used || !at.Equal(c.Now()) || service != "lambda" || region != "eu-west-1" {
+		t.Error(at, service, region, used)
+	}
+	key, err := Get[AccessKey](context.Background(), b.Table(), AccessKeyKey(cred.AccessKeyID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.Table().Retry(context.Background(), func(ctx context.Context) ([]store.Write, error) { return DropAccessKey(ctx, b.Table(), key) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page, _, err := s.List(context.Background(), keyUseKey(""), "", 10); err != nil || len(page) > 0 {
+		t.Errorf("left behind: %v %v", page, err)
 	}
 }
 

@@ -52,9 +52,9 @@ type keyEntry struct {
 
 // keyUse is the last use of an access key.
 type keyUse struct {
-	At      time.Time
-	Service string
-	Region  string
+	At      time.Time `json:"at"`
+	Service string    `json:"service"`
+	Region  string    `json:"region"`
 }
 
 type userEntry struct {
@@ -218,6 +218,14 @@ func (d *Directory) put(r store.Record) error {
 			e.used.Store(old.(*keyEntry).used.Load())
 		}
 		d.keys.Store(e.ID, e)
+	case KindKeyUse:
+		u := &keyUse{}
+		if err := into(r, u); err != nil {
+			return err
+		}
+		if k := d.key(strings.TrimPrefix(r.Key, keyUseKey(""))); k != nil {
+			k.sawUse(u)
+		}
 	case KindUser:
 		e := &userEntry{}
 		if err := into(r, &e.User); err != nil {

@@ -12,6 +12,7 @@ import (
 //	iam/master
 //	iam/account/ACCOUNT
 //	iam/key/AKIA...
+//	iam/use/AKIA...
 //	iam/user|role|group|policy|profile/ACCOUNT/name
 //	iam/deletion/ACCOUNT/TASK
 const (
@@ -31,6 +32,7 @@ const (
 	KindProfile   Kind = "profile"
 	KindAccessKey Kind = "key"
 	KindDeletion  Kind = "deletion"
+	KindKeyUse    Kind = "use" // sorts behind KindAccessKey, so a load knows the key first
 )
 
 // Key is the store key of a named record of an account.
@@ -49,3 +51,5 @@ func accountKey(account aws.AccountID) string {
 
 // AccessKeyKey is the store key of an access key; its id is global.
 func AccessKeyKey(id string) string { return storePrefix + string(KindAccessKey) + "/" + id }
+
+func keyUseKey(id string) string { return storePrefix + string(KindKeyUse) + "/" + id }

@@ -263,7 +263,7 @@ func (c *Control) deleteAccessKey(ctx context.Context, call *wire.Call, in *api.
 			return nil, err
 		}
 		u.AccessKeys = without(u.AccessKeys, k.Value.ID)
-		return []store.Write{iam.Drop(iam.AccessKeyKey(k.Value.ID), store.IfRevision(k.Revision))}, nil
+		return iam.DropAccessKey(ctx, c.table, k)
 	})
 }
 
