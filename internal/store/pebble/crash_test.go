@@ -129,7 +129,7 @@ func TestKill9LosesNothingAcknowledged(t *testing.T) {
 	}
 }
 
-// runAndKill lets a child write for a while after its first words.
+// runAndKill lets a child write for a while after its first acknowledged commit.
 func runAndKill(t *testing.T, dir string, life time.Duration) told {
 	t.Helper()
 	child := exec.Command(os.Args[0])
@@ -146,7 +146,7 @@ func runAndKill(t *testing.T, dir string, life time.Duration) told {
 	lines := bufio.NewReader(out)
 	kill := func() { child.Process.Kill() }
 	defer kill()
-	for first := true; ; first = false {
+	for dying := false; ; {
 		line, err := lines.ReadString('\n')
 		if errors.Is(err, io.EOF) {
 			break
@@ -154,14 +154,15 @@ func runAndKill(t *testing.T, dir string, life time.Duration) told {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if first {
+		said.note(t, strings.Fields(line))
+		if !dying && len(said.commits) > 0 {
+			dying = true
 			time.AfterFunc(life, kill)
 		}
-		said.note(t, strings.Fields(line))
 	}
 	child.Wait() // says "killed", as it was
-	if len(said.commits) == 0 && len(said.groups) == 0 {
-		t.Fatal("the child said nothing")
+	if len(said.commits) == 0 {
+		t.Fatal("the child ended before its first commit")
 	}
 	return said
 }
@@ -250,13 +251,16 @@ func verifyQueue(t *testing.T, s *pebble.Store, said told) {
 			t.Errorf("message %s came back after its acknowledgement", body)
 		}
 	}
+	groupOf := func(body string) string { return body[:strings.LastIndexByte(body, '-')] }
 	members := make(map[string]int)
+	onDisk := make(map[string]bool)
 	for body := range present {
-		members[body[:strings.LastIndexByte(body, '-')]]++
+		members[groupOf(body)]++
+		onDisk[groupOf(body)] = true
 	}
 	for body := range said.tried {
 		if !present[body] {
-			members[body[:strings.LastIndexByte(body, '-')]]++
+			members[groupOf(body)]++
 		}
 	}
 	for _, group := range said.groups {
@@ -265,7 +269,8 @@ func verifyQueue(t *testing.T, s *pebble.Store, said told) {
 		}
 	}
 	for group, n := range members {
-		if n != groupSize {
+		// What was leased before its Enqueue was on disk may be gone, all of it.
+		if n != groupSize && onDisk[group] {
 			t.Errorf("group %s has %d of %d messages: half an Enqueue", group, n, groupSize)
 		}
 	}

@@ -180,6 +180,43 @@ func TestDiskFilledByOthers(t *testing.T) {
 	}
 }
 
+// TestCloseOnFullDisk stops while a commit waits for room that does not come.
+func TestCloseOnFullDisk(t *testing.T) {
+	disk, s := openFullDisk(t)
+	ctx := t.Context()
+	if _, err := s.Commit(ctx, store.Write{Key: "acknowledged"}); err != nil {
+		t.Fatal(err)
+	}
+	disk.full.Store(true)
+	waiting := make(chan error)
+	go func() {
+		_, err := s.Commit(ctx, store.Write{Key: "waiting"})
+		waiting <- err
+	}()
+	eventually(t, "a refused commit", func() bool {
+		_, err := s.Revision(ctx) // reads go on
+		return err == nil && s.Full()
+	})
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	for _, c := range []chan error{waiting, closed} {
+		select {
+		case <-c: // each may say what it could not do
+		case <-time.After(20 * time.Second):
+			t.Fatal("Close hangs on a full disk")
+		}
+	}
+	disk.full.Store(false)
+	again, err := pebble.Open("data", pebble.Options{FS: disk, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := again.Get(ctx, "acknowledged"); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRealFullDisk fills a small file system of its own, to the last byte.
 func TestRealFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {

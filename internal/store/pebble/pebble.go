@@ -169,6 +169,9 @@ func (s *Store) Close() error {
 	return errors.Join(s.db.Close(), s.lock.Close())
 }
 
+// Full reports whether writes are refused for want of room, for health checks.
+func (s *Store) Full() bool { return s.space.check(spaceToWrite) != nil }
+
 // begin starts a call; on nil the caller must s.life.RUnlock.
 func (s *Store) begin() error {
 	s.life.RLock()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/lambdad/lambdad/internal/store"
 	"github.com/lambdad/lambdad/internal/telemetry"
@@ -19,9 +18,6 @@ const (
 	pendingBytesMax       = 64 << 20
 	// eventOverheadBytes is counted for each event beside its message.
 	eventOverheadBytes = 64
-	// lineBytesMax is how long one event of a function is at most; Lambda too
-	// cuts longer lines into several.
-	lineBytesMax = 256 << 10
 )
 
 const (
@@ -90,35 +86,6 @@ func newSink(l *Logs, every time.Duration) *sink {
 	}
 }
 
-// Append queues events; the group and the stream are made with the first ones.
-func (l *Logs) Append(ctx context.Context, id telemetry.LogStreamID, events ...telemetry.LogEvent) error {
-	for _, e := range events {
-		message := e.Message
-		for {
-			head := cutLine(message)
-			if err := l.sink.add(ctx, id, Event{Time: e.Time.UnixMilli(), Message: head}); err != nil {
-				return err
-			}
-			if message = message[len(head):]; message == "" {
-				break
-			}
-		}
-	}
-	return nil
-}
-
-// cutLine returns as much of a message as one event holds, cut between characters.
-func cutLine(message string) string {
-	if len(message) <= lineBytesMax {
-		return message
-	}
-	end := lineBytesMax
-	for end > lineBytesMax-utf8.UTFMax && !utf8.RuneStart(message[end]) {
-		end--
-	}
-	return message[:end]
-}
-
 func (s *sink) add(ctx context.Context, id telemetry.LogStreamID, e Event) error {
 	size := len(e.Message) + eventOverheadBytes
 	s.mu.Lock()
@@ -160,30 +127,6 @@ func signal(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// Flush returns when everything appended before it is durable and visible.
-func (l *Logs) Flush(ctx context.Context) error {
-	s := l.sink
-	s.mu.Lock()
-	target := s.appended
-	for s.durable < target {
-		if s.closed {
-			s.mu.Unlock()
-			return ErrClosed
-		}
-		progress := s.progress
-		s.mu.Unlock()
-		signal(s.now)
-		select {
-		case <-progress:
-		case <-ctx.Done():
-			return fmt.Errorf("flush logs: %w", ctx.Err())
-		}
-		s.mu.Lock()
-	}
-	s.mu.Unlock()
-	return nil
 }
 
 func (s *sink) close() {
