@@ -90,6 +90,9 @@ func (c *Client) WaitActive(name string) {
 	c.t.Helper()
 	if err := lambda.NewFunctionActiveV2Waiter(c.Lambda).Wait(c.t.Context(), &lambda.GetFunctionInput{FunctionName: &name}, activeMax); err != nil {
 		got, getErr := c.Lambda.GetFunctionConfiguration(c.t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+		if getErr == nil && got.StateReasonCode == types.StateReasonCodeInvalidRuntime {
+			c.t.Skipf("needs an interpreter for %s", got.Runtime)
+		}
 		if getErr == nil {
 			c.t.Fatalf("%s is %s: %s", name, got.State, aws.ToString(got.StateReason))
 		}

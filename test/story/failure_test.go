@@ -25,6 +25,7 @@ func TestHowFunctionsFail(t *testing.T) {
 		// what the payload must hold, by regular expression
 		errorType, errorMessage string
 		log                     string // a regular expression that the tail must match
+		group                   string // a part of a line in the log group: what INIT says comes before START
 	}{
 		{
 			name:      "raise",
@@ -55,7 +56,7 @@ func TestHowFunctionsFail(t *testing.T) {
 		{
 			name:      "import error",
 			files:     map[string]string{"app.py": "import nowhere_to_be_found\n" + handler + "    pass\n"},
-			errorType: `^Runtime\.ImportModuleError$`, errorMessage: `^Unable to import module 'app': No module named 'nowhere_to_be_found'$`, log: `Runtime\.ImportModuleError`,
+			errorType: `^Runtime\.ImportModuleError$`, errorMessage: `^Unable to import module 'app': No module named 'nowhere_to_be_found'$`, log: `START RequestId`, group: "[ERROR] Runtime.ImportModuleError: Unable to import module 'app'",
 		},
 		{
 			name:      "no such file",
@@ -65,12 +66,12 @@ func TestHowFunctionsFail(t *testing.T) {
 		{
 			name:      "handler missing",
 			files:     map[string]string{"app.py": "x = 1\n"},
-			errorType: `^Runtime\.HandlerNotFound$`, errorMessage: `^Handler 'handler' missing on module 'app'$`, log: `Runtime\.HandlerNotFound`,
+			errorType: `^Runtime\.HandlerNotFound$`, errorMessage: `^Handler 'handler' missing on module 'app'$`, log: `START RequestId`, group: "[ERROR] Runtime.HandlerNotFound: Handler 'handler' missing on module 'app'",
 		},
 		{
 			name:      "syntax error",
 			files:     map[string]string{"app.py": "def handler(:\n"},
-			errorType: `^Runtime\.UserCodeSyntaxError$`, errorMessage: `^Syntax error in module 'app'`, log: `Syntax error in module 'app'`,
+			errorType: `^Runtime\.UserCodeSyntaxError$`, errorMessage: `^Syntax error in module 'app'`, log: `START RequestId`, group: "[ERROR] Runtime.UserCodeSyntaxError: Syntax error in module 'app'",
 		},
 		{
 			name:      "exit in init",
@@ -121,6 +122,9 @@ func TestHowFunctionsFail(t *testing.T) {
 			match(t, "errorType", got["errorType"], tc.errorType)
 			match(t, "errorMessage", got["errorMessage"], tc.errorMessage)
 			match(t, "log", answer.Log, tc.log)
+			if tc.group != "" {
+				c.LogLines(name, tc.group)
+			}
 			if !strings.Contains(answer.Log, "REPORT RequestId: ") {
 				t.Errorf("no REPORT line in %q", answer.Log)
 			}
