@@ -41,9 +41,13 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 	functions := n.control.Handlers()
 	functions.Invoke = n.frontend.Invoke
 
-	internal := http.NewServeMux()
-	internal.Handle("/_lambdad/health", healthHandler(n.health))
-	internal.Handle(lambda.CodePath, n.control.CodeHandler())
+	// The code in sandboxes gets the services and downloads, not the node's own state.
+	inside := http.NewServeMux()
+	inside.Handle(lambda.CodePath, n.control.CodeHandler())
+	outside := http.NewServeMux()
+	outside.Handle(lambda.CodePath, n.control.CodeHandler())
+	outside.Handle("/_lambdad/health", healthHandler(n.health))
+	outside.Handle("/_lambdad/metrics", n.metrics.Handler())
 
 	n.services = []*wire.Service{
 		apilambda.NewService(functions),
@@ -51,7 +55,15 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		apists.NewService(controlsts.Handlers(n.authority)),
 		apilogs.NewService(controllogs.Handlers(logOptions)),
 	}
-	n.api, err = wire.NewServer(wire.Config{
+	if n.api, err = n.newServer(outside); err != nil {
+		return err
+	}
+	n.inside, err = n.newServer(inside)
+	return err
+}
+
+func (n *node) newServer(internal http.Handler) (*wire.Server, error) {
+	return wire.NewServer(wire.Config{
 		Services:      n.services,
 		Authenticator: n.authority,
 		Region:        aws.Region(n.config.Region),
@@ -59,7 +71,6 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		Internal:      internal,
 		Log:           n.log,
 	})
-	return err
 }
 
 func (n *node) health() Health {
@@ -73,7 +84,7 @@ func (n *node) health() Health {
 // serveSandbox serves the API to the code in one sandbox, until the sandbox closes its
 // listener.
 func (n *node) serveSandbox(l net.Listener) {
-	server := newHTTPServer(n.api, n.log)
+	server := newHTTPServer(n.inside, n.log)
 	// The listener ends with its sandbox, which is how this always ends.
 	_ = server.Serve(l)
 	_ = server.Close()

@@ -10,6 +10,7 @@ import (
 	"github.com/lambdad/lambdad/internal/frontend"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/telemetry"
 	"github.com/lambdad/lambdad/internal/telemetry/logs"
 )
 
@@ -46,7 +47,7 @@ func operationsTable(t *testing.T) string {
 	t.Helper()
 	config := Defaults()
 	config.Data = t.TempDir()
-	n := &node{config: config, log: newLogger(config, io.Discard), frontend: &frontend.Frontend{}}
+	n := &node{config: config, log: newLogger(config, io.Discard), frontend: &frontend.Frontend{}, metrics: telemetry.NewMetrics()}
 	var err error
 	if n.storage, err = openStorage(config, n.log); err != nil {
 		t.Fatal(err)

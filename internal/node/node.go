@@ -20,6 +20,7 @@ import (
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container"
+	"github.com/lambdad/lambdad/internal/telemetry"
 	"github.com/lambdad/lambdad/internal/telemetry/logs"
 	"github.com/lambdad/lambdad/internal/wire"
 	"github.com/lambdad/lambdad/internal/worker"
@@ -49,14 +50,17 @@ type node struct {
 	frontend  *frontend.Frontend
 	control   *lambda.Control
 	services  []*wire.Service
-	api       http.Handler
+	api       http.Handler // for clients
+	inside    http.Handler // for the code in sandboxes
+	metrics   *telemetry.Metrics
+	prepare   *preparer
 	phase     phase
 }
 
 // Run assembles a node and runs it until ctx ends, then drains it. It returns nil
 // after an orderly stop. out gets lambdad's own log.
 func Run(ctx context.Context, config Config, out io.Writer) (err error) {
-	n := &node{config: config, log: newLogger(config, out)}
+	n := &node{config: config, log: newLogger(config, out), metrics: telemetry.NewMetrics(), prepare: newPreparer()}
 	n.phase.set("starting")
 	defer func() { err = errors.Join(err, n.close()) }()
 	// First of all: whoever connects early waits instead of being refused, and an
@@ -144,6 +148,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		Credentials:    functionCredentials{n.authority},
 		Logs:           n.logs,
 		Endpoint:       n.serveSandbox,
+		Meter:          newInvokeMetrics(n.metrics, func() assignment.Stats { return n.assigner.Stats() }),
 		Network:        reach,
 		CredentialsTTL: n.config.CredentialsTTL,
 		Log:            n.log,
@@ -156,6 +161,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		return err
 	}
 	n.functions.Subscribe(n.assigner.FunctionChanged)
+	n.functions.Subscribe(n.prepare.functionChanged)
 	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Invoker: n.assigner, Concurrency: n.config.Concurrency})
 	return err
 }
@@ -165,7 +171,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	// Background work outlives ctx: it ends after the drain.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	start := func(what string, run func(context.Context) error) {
 		running.Go(func() {
 			if err := run(background); err != nil && background.Err() == nil {
@@ -184,6 +190,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	start("control plane", n.control.Run)
+	start("preparing of runtimes", func(ctx context.Context) error { return n.prepare.run(ctx, n.worker.Prepare) })
 	server := newHTTPServer(n.api, n.log)
 	start("HTTP server", func(context.Context) error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

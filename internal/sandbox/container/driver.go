@@ -84,6 +84,7 @@ func New(options Options) (*Driver, error) {
 	if options.StateDir == "" {
 		return nil, errors.New("container: no state directory")
 	}
+	unignoreSignals()
 	dir, err := filepath.Abs(options.StateDir)
 	if err != nil {
 		return nil, fmt.Errorf("container: %w", err)
