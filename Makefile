@@ -1,6 +1,8 @@
 # lambdad: `make demo` shows it, `make test` tests all of it, `make help` lists the rest.
 GO      ?= go
 BIN     := bin
+# Nothing here is C: a machine without a C compiler, or with half of one, will do.
+export CGO_ENABLED := 0
 VERSION := $(shell git describe --tags --always 2>/dev/null || echo development)
 
 .PHONY: help build generate demo test bench fuzz clean
@@ -16,8 +18,8 @@ help:
 build:
 	@mkdir -p $(BIN)
 	@# Process 1 of a sandbox is embedded, so that one file is all there is to copy.
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o internal/sandbox/container/initbin/lambdad-init ./cmd/lambdad-init
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/lambdad ./cmd/lambdad
+	$(GO) build -trimpath -ldflags='-s -w' -o internal/sandbox/container/initbin/lambdad-init ./cmd/lambdad-init
+	$(GO) build -trimpath -o $(BIN)/lambdad ./cmd/lambdad
 
 generate:
 	$(GO) generate ./...
@@ -32,7 +34,7 @@ test:
 	$(GO) run ./test/runner ./...
 
 bench: build
-	@scripts/setup.sh test
+	@scripts/setup.sh bench
 	$(GO) run ./test/bench -lambdad $(BIN)/lambdad -out docs/benchmarks.md
 
 FUZZTIME ?= 30s

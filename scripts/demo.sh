@@ -2,6 +2,7 @@
 # The README's first command, after the build: start a server with its own data folder, deploy the examples,
 # invoke them, and leave the server running.
 set -eu
+export CGO_ENABLED=0 # a machine without a C compiler, or with half of one, will do
 data=${LAMBDAD_DATA:-$PWD/.demo/data}
 listen=${LAMBDAD_LISTEN:-127.0.0.1:4566}
 log=${data%/*}/lambdad.log
@@ -9,7 +10,8 @@ pidfile=${data%/*}/lambdad.pid
 mkdir -p "$data"
 
 echo "demo: building the Go example"
-CGO_ENABLED=0 GOOS=linux go build -trimpath -o .demo/golang/bootstrap ./examples/golang
+go build -trimpath -o .demo/golang/bootstrap ./examples/golang
+go build -trimpath -o .demo/ ./examples/demo ./examples/demo/ready
 
 if [ -f "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null; then
 	echo "demo: stopping the server of an earlier demo (pid $(cat "$pidfile"))"
@@ -23,7 +25,7 @@ setsid nohup bin/lambdad serve --data "$data" --listen "$listen" --runtimes near
 echo $! >"$pidfile"
 
 tries=0
-until go run ./examples/demo/ready "http://$listen/_lambdad/health" 2>/dev/null; do
+until .demo/ready "http://$listen/_lambdad/health" 2>/dev/null; do
 	tries=$((tries + 1))
 	if [ $tries -ge 30 ] || ! kill -0 "$(cat "$pidfile")" 2>/dev/null; then
 		echo "demo: the server did not start; its log:" >&2
@@ -34,7 +36,7 @@ until go run ./examples/demo/ready "http://$listen/_lambdad/health" 2>/dev/null;
 done
 
 export AWS_SHARED_CREDENTIALS_FILE="$data/credentials" AWS_ENDPOINT_URL="http://$listen" AWS_REGION=us-east-1
-go run ./examples/demo -golang .demo/golang
+.demo/demo -golang .demo/golang
 
 cat <<TXT
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what `make demo` and `make test` need and this machine lacks, from the machine's own package
-# manager, and says so. It changes nothing else. Argument: demo (interpreters) or test (also clients and peers).
+# manager, and says so. It changes nothing else. Argument: demo (interpreters), test (also more of them, and
+# clients) or bench (also peers).
 set -eu
 want=${1:-demo}
 
@@ -9,7 +10,7 @@ say() { printf 'setup: %s\n' "$*"; }
 command -v go >/dev/null 2>&1 || { say "Go is missing: install Go 1.26 or newer and put it on PATH"; exit 1; }
 
 if ! command -v apt-get >/dev/null 2>&1; then
-	say "no apt-get here: install gcc, python3 and nodejs yourself; what is missing is skipped"
+	say "no apt-get here: install python3 and nodejs yourself; what is missing is skipped"
 	exit 0
 fi
 
@@ -17,20 +18,21 @@ missing=
 need() { # need COMMAND PACKAGE
 	command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
-need gcc gcc
 need python3 python3
 need node nodejs
-need ip iproute2
-if [ "$want" = test ]; then
+# Disks for /tmp; only root makes them.
+[ "$(id -u)" != 0 ] || need mke2fs e2fsprogs
+if [ "$want" != demo ]; then
 	need ruby ruby
 	need javac default-jdk-headless
-	need nft nftables
-	need crun crun
-	need runc runc
 	# Python's client for AWS: the one that this machine's python3 already has, or Debian's.
 	python3 -c 'import boto3' >/dev/null 2>&1 || missing="$missing python3-boto3"
 	# `aws logs tail` exists from version 2 on.
 	[ -x /usr/bin/aws ] || missing="$missing awscli"
+fi
+if [ "$want" = bench ]; then
+	need crun crun
+	need runc runc
 fi
 [ -n "$missing" ] || exit 0
 
