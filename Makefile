@@ -20,6 +20,8 @@ build:
 	@# Process 1 of a sandbox is embedded, so that one file is all there is to copy.
 	$(GO) build -trimpath -ldflags='-s -w' -o internal/sandbox/container/initbin/lambdad-init ./cmd/lambdad-init
 	$(GO) build -trimpath -o $(BIN)/lambdad ./cmd/lambdad
+	@# It must not stay: a later build without make would embed a stale one.
+	@rm -f internal/sandbox/container/initbin/lambdad-init
 
 generate:
 	$(GO) generate ./...
