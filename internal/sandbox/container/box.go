@@ -43,6 +43,7 @@ type box struct {
 	runtimeAPI, endpoint net.Listener
 
 	mu        sync.Mutex
+	spent     reading // by /proc, where no group meters
 	started   bool
 	program   *program
 	destroyed chan struct{} // non-nil once Destroy began; closed when it ended
@@ -307,6 +308,7 @@ func (b *box) listen() {
 			break
 		}
 		if r.Kind == pid1.ReplyExited {
+			b.metered(reading{peak: int64(r.MemoryKiB) << 10})
 			b.ended(sandbox.Exit{Code: int(r.Code), Signal: syscall.Signal(r.Signal)})
 			continue
 		}

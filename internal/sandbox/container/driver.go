@@ -143,7 +143,11 @@ func (d *Driver) open(options Options) error {
 	if d.groups, err = cgroup.OpenParent(host, parent); err != nil {
 		return fmt.Errorf("container: %w", err)
 	}
-	d.unenforced = d.groups.Unenforced()
+	for _, limit := range d.groups.Unenforced() {
+		if limit != "processes" { // those RLIMIT_NPROC keeps, in every sandbox
+			d.unenforced = append(d.unenforced, limit)
+		}
+	}
 	if !d.rootless {
 		if d.disks, err = scratch.Open(context.Background(), d.dir); err != nil {
 			d.log.Warn("/tmp is in memory and counts towards a function's limit", "error", err)

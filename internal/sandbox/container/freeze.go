@@ -78,6 +78,15 @@ func (b *box) Usage(context.Context) (sandbox.Usage, error) {
 	if err != nil {
 		return sandbox.Usage{}, b.told("usage", err)
 	}
+	if memory, cpu := b.group.Meters(); !memory || !cpu {
+		r := b.metered(readProcesses(b.process.Pid))
+		if !memory {
+			u.MemoryBytes, u.MemoryPeakBytes = r.memory, r.peak
+		}
+		if !cpu {
+			u.CPU = r.cpu
+		}
+	}
 	return sandbox.Usage{
 		MemoryBytes:     u.MemoryBytes,
 		MemoryPeakBytes: u.MemoryPeakBytes,

@@ -219,8 +219,8 @@ func (b *box) unenforced(l sandbox.Limits) []string {
 	var missing []string
 	for _, name := range b.driver.unenforced {
 		if (name == "memory" && l.MemoryMiB == 0) || (name == "cpu" && l.CPUMilli == 0) ||
-			(name == tmpInMemory && l.TmpMiB == 0) || name == "processes" {
-			continue // not asked for; or kept by RLIMIT_NPROC
+			(name == tmpInMemory && l.TmpMiB == 0) {
+			continue // not asked for
 		}
 		missing = append(missing, name)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,12 +41,13 @@ func controlGroups(context.Context) []Finding {
 	}
 	if missing := parent.Unenforced(); len(missing) > 0 {
 		f.Status = Degraded
-		f.Detail += ", without limits on " + strings.Join(missing, ", ")
-		f.Remedy = "Delegate a group: systemd-run --user --scope -p Delegate=yes lambdad serve, or run as root."
+		f.Detail += ", none to be had for " + strings.Join(missing, ", ")
+		f.Remedy = groupsRemedy(host.Version(), os.Geteuid(), exists(systemdRuns))
 	}
 	freeze := Finding{Name: "freezer", Detail: "by control groups"}
 	if !parent.CanFreeze() {
-		freeze.Status, freeze.Detail, freeze.Remedy = Degraded, "by SIGSTOP, which functions can notice", f.Remedy
+		freeze.Status, freeze.Detail = Degraded, "by SIGSTOP, which functions can notice"
+		freeze.Remedy = groupsRemedy(host.Version(), os.Geteuid(), exists(systemdRuns))
 	}
 	if err := parent.Remove(); err != nil {
 		f.Status, f.Detail = Degraded, f.Detail+": "+err.Error()
@@ -58,6 +60,27 @@ func controlGroups(context.Context) []Finding {
 		fast.Status, fast.Detail = Degraded, err.Error()
 	}
 	return []Finding{f, freeze, fast}
+}
+
+// systemdRuns is there if systemd is process 1. Source: sd_booted(3).
+const systemdRuns = "/run/systemd/system"
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// groupsRemedy says how to get groups. Only version 2 can be delegated by
+// systemd to an ordinary user.
+func groupsRemedy(version string, uid int, systemd bool) string {
+	switch {
+	case uid == 0:
+		return "A container around lambdad keeps them from it: give it a writable /sys/fs/cgroup, e.g. by --privileged."
+	case version == "v2" && systemd:
+		return "Start it with: systemd-run --user --scope -p Delegate=yes lambdad serve; or run as root."
+	default:
+		return fmt.Sprintf("Run as root, or have root give user %d a group of its own, as docs/guide/rootless.md tells.", uid)
+	}
 }
 
 func filesystems(ctx context.Context) []Finding {
@@ -100,7 +123,7 @@ func tmpDisk(ctx context.Context) Finding {
 		}
 	}
 	if err != nil {
-		f.Status, f.Detail = Degraded, "a function's /tmp is in memory and counts towards its limit: "+reason(err)
+		f.Status, f.Detail = Degraded, "a function's /tmp is in memory, and counts as its memory: "+reason(err)
 		f.Remedy = "Run as root, with loop devices and e2fsprogs."
 	}
 	return f
@@ -167,34 +190,49 @@ func tryLink() error {
 	return nil
 }
 
-// parked parks a sandbox and destroys it.
+// parked parks a sandbox, destroys it, and tells which limits its driver keeps.
 func parked(ctx context.Context, init string) []Finding {
 	f := Finding{Name: "sandbox"}
-	took, err := park(ctx, init)
+	took, unenforced, err := park(ctx, init)
 	if err != nil {
-		f.Status, f.Detail, f.Remedy = Missing, err.Error(), "See what is missing above; inside a container, give it --privileged."
+		f.Status, f.Detail, f.Remedy = Missing, err.Error(), namespaceRemedy()
 		return []Finding{f}
 	}
 	f.Detail = fmt.Sprintf("one was parked in %.1f ms", float64(took.Microseconds())/1000)
-	return []Finding{f}
+	return []Finding{f, limits(unenforced)}
 }
 
-func park(ctx context.Context, init string) (took time.Duration, err error) {
+// limits tells what of a function's configuration its sandbox keeps.
+func limits(unenforced []string) Finding {
+	if len(unenforced) == 0 {
+		return Finding{Name: "limits", Detail: "memory, cpu, processes, descriptors and /tmp are enforced"}
+	}
+	kept := []string{"processes", "descriptors", "the size of /tmp"} // by rlimits, and by whatever /tmp is
+	for _, limit := range []string{"cpu", "memory"} {
+		if !slices.Contains(unenforced, limit) {
+			kept = slices.Insert(kept, 0, limit)
+		}
+	}
+	return Finding{"limits", Degraded, "NOT enforced: " + strings.Join(unenforced, ", ") + "; enforced: " + strings.Join(kept, ", "),
+		"See control groups and /tmp on disk, above."}
+}
+
+func park(ctx context.Context, init string) (took time.Duration, unenforced []string, err error) {
 	dir, err := os.MkdirTemp("", "lambdad-probe-")
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	driver, err := container.New(container.Options{StateDir: dir, Init: init})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, driver.Close()) }()
 	began := time.Now()
 	s, err := driver.Park(ctx, sandbox.ParkSpec{ID: "probe"})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	took = time.Since(began)
-	return took, s.Destroy(ctx)
+	return took, driver.Unenforced(), s.Destroy(ctx)
 }

@@ -142,28 +142,34 @@ func namespaces(ctx context.Context) []Finding {
 		command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
 		f := Finding{Name: kind.name + " namespace", Detail: "a process was started in one"}
 		if err := command.Run(); err != nil {
-			f.Status, f.Detail, f.Remedy = Missing, err.Error(), namespaceRemedy(flags)
+			f.Status, f.Detail, f.Remedy = Missing, err.Error(), "The kernel was built without it, or a container around lambdad forbids it."
+			if flags&syscall.CLONE_NEWUSER != 0 {
+				f.Remedy = namespaceRemedy()
+			}
 		}
 		found = append(found, f)
 	}
 	return found
 }
 
-func namespaceRemedy(flags uintptr) string {
-	if flags&syscall.CLONE_NEWUSER == 0 {
-		return "The kernel was built without it, or a container around lambdad forbids it."
-	}
-	for _, setting := range []struct{ path, bad, remedy string }{
-		{"/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"},
-		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run as root"},
-		{"/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=65536"},
+// namespaceRemedy looks for the setting that forbids user namespaces, of which
+// every sandbox has one.
+func namespaceRemedy() string {
+	for _, setting := range []struct {
+		path, bad, remedy string
+		rootToo           bool
+	}{
+		{"/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1, or run as root", false},
+		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run as root", false},
+		{"/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=65536", true},
 	} {
 		content, err := os.ReadFile(setting.path)
-		if err == nil && strings.TrimSpace(string(content)) == setting.bad {
+		if err == nil && (setting.rootToo || os.Geteuid() != 0) && strings.TrimSpace(string(content)) == setting.bad {
 			return setting.remedy
 		}
 	}
-	return "The kernel was built without user namespaces, or a container around lambdad forbids them."
+	// The kernel allows them to nobody in a chroot. Source: user_namespaces(7), EPERM.
+	return "See what is missing above. A chroot allows no user namespaces, and a container may forbid them: give it --privileged."
 }
 
 func tools(ctx context.Context) []Finding {

@@ -30,10 +30,48 @@ func TestHost(t *testing.T) {
 	}
 	// A host that parks a sandbox has all of its namespaces.
 	if seen["sandbox"].Status == OK {
+		if _, ok := seen["limits"]; !ok {
+			t.Error("nothing about limits")
+		}
 		for name, f := range seen {
 			if strings.HasSuffix(name, "namespace") && f.Status != OK {
 				t.Errorf("a sandbox was parked without %s: %s", name, f.Detail)
 			}
+		}
+	}
+}
+
+func TestGroupsRemedy(t *testing.T) {
+	for _, c := range []struct {
+		version string
+		uid     int
+		systemd bool
+		want    string
+	}{
+		{"v2", 1000, true, "systemd-run --user"},
+		{"v2", 1000, false, "user 1000 a group of its own"},
+		{"hybrid", 1000, true, "user 1000 a group of its own"}, // systemd delegates version 1 to nobody
+		{"v1", 1000, true, "user 1000 a group of its own"},
+		{"v2", 0, true, "--privileged"},
+	} {
+		if got := groupsRemedy(c.version, c.uid, c.systemd); !strings.Contains(got, c.want) {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for _, c := range []struct {
+		unenforced []string
+		status     Status
+		want       string
+	}{
+		{nil, OK, "memory, cpu, processes, descriptors and /tmp are enforced"},
+		{[]string{"memory", "cpu", "x"}, Degraded, "NOT enforced: memory, cpu, x; enforced: processes, descriptors, the size of /tmp"},
+		{[]string{"x"}, Degraded, "NOT enforced: x; enforced: memory, cpu, processes, descriptors, the size of /tmp"},
+	} {
+		if f := limits(c.unenforced); f.Status != c.status || f.Detail != c.want {
+			t.Errorf("%q: %+v", c.unenforced, f)
 		}
 	}
 }

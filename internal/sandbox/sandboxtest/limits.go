@@ -27,6 +27,29 @@ func testLimits(t *testing.T, h *Harness) {
 			t.Errorf("below the limit: %q", out)
 		}
 	})
+	t.Run("metered, enforced or not", func(t *testing.T) {
+		const held = 64 << 20
+		s := h.Park(t, nil)
+		ended := h.StartIn(t, s, nil, "memory", "64")
+		ended.Wait(t)
+		if u, err := s.Usage(within(t)); err != nil || u.MemoryPeakBytes < held || u.MemoryPeakBytes > 2*held {
+			t.Errorf("ended: %+v, %v", u, err)
+		}
+		s = h.Park(t, nil)
+		h.StartIn(t, s, nil, "spin", "30s")
+		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+			u, err := s.Usage(within(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u.CPU > 50*time.Millisecond && u.MemoryBytes > 0 && u.MemoryBytes <= u.MemoryPeakBytes {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("running: %+v", u)
+			}
+		}
+	})
 	t.Run("processes", func(t *testing.T) {
 		run := h.Start(t, func(s *sandbox.StartSpec) { s.Limits.MemoryMiB = 2048 }, "forks")
 		out, _ := run.Wait(t)

@@ -181,6 +181,12 @@ func (g *Group) Usage() (Usage, error) {
 	return u, errors.Join(errs...)
 }
 
+// Meters tells which of the meters this host's groups have; Usage leaves the
+// others zero.
+func (g *Group) Meters() (memoryToo, cpuToo bool) {
+	return g.limiting(memory) != "", g.v1[cpuacct] != "" || g.v2 != ""
+}
+
 // ResetPeak starts a new peak where the kernel can (version 1).
 func (g *Group) ResetPeak() error {
 	if dir, ok := g.v1[memory]; ok {

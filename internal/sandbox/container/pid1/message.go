@@ -87,7 +87,7 @@ type Order struct{ Signal int32 }
 const (
 	ReplyParked  = 'P' // descriptors: the listeners, in the order of Park.Listen
 	ReplyStarted = 'S' // descriptor: a pidfd of the program
-	ReplyExited  = 'X' // Code, or Signal
+	ReplyExited  = 'X' // Code, or Signal; MemoryKiB
 	ReplyObeyed  = 'O' // Text: what went wrong
 	ReplyFailed  = 'F' // Text: the step and the reason; Code: errno
 )
@@ -97,7 +97,9 @@ type Reply struct {
 	Kind   byte
 	Code   int32
 	Signal int32
-	Text   string
+	// MemoryKiB is the most that the program held.
+	MemoryKiB int32
+	Text      string
 }
 
 // Encode returns the wire form.
@@ -195,6 +197,7 @@ func (m Reply) Encode() []byte {
 	e := encoder{p: []byte{m.Kind}}
 	e.int(m.Code)
 	e.int(m.Signal)
+	e.int(m.MemoryKiB)
 	e.string(m.Text)
 	return e.p
 }
@@ -206,7 +209,7 @@ func DecodeReply(p []byte) (Reply, error) {
 		return Reply{}, errShort
 	}
 	d := decoder{p: p[1:]}
-	m := Reply{Kind: p[0], Code: d.int(), Signal: d.int(), Text: d.string()}
+	m := Reply{Kind: p[0], Code: d.int(), Signal: d.int(), MemoryKiB: d.int(), Text: d.string()}
 	return m, d.err
 }
 

@@ -28,7 +28,7 @@ func TestRoundTrip(t *testing.T) {
 	if err := order.decode(Order{Signal: 19}.Encode()); err != nil || order.Signal != 19 {
 		t.Errorf("%+v, %v", order, err)
 	}
-	reply := Reply{Kind: ReplyFailed, Code: 2, Signal: 9, Text: "why"}
+	reply := Reply{Kind: ReplyFailed, Code: 2, Signal: 9, MemoryKiB: 5, Text: "why"}
 	if got, err := DecodeReply(reply.Encode()); err != nil || got != reply {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -48,7 +48,7 @@ func TestCutShort(t *testing.T) {
 func FuzzReply(f *testing.F) {
 	f.Add(Reply{Kind: ReplyParked}.Encode())
 	f.Add(Reply{Kind: ReplyFailed, Text: "x", Code: 1}.Encode())
-	f.Add([]byte{'F', 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f})
+	f.Add([]byte{'F', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		r, err := DecodeReply(p)
 		if err == nil && len(r.Text) > len(p) {

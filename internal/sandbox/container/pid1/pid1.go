@@ -7,6 +7,7 @@ package pid1
 
 import (
 	"errors"
+	"math"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -100,7 +101,8 @@ func obey() {
 func reap(program int) int {
 	for {
 		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		var used syscall.Rusage
+		pid, err := syscall.Wait4(-1, &status, 0, &used)
 		if err == syscall.EINTR {
 			continue
 		}
@@ -111,7 +113,7 @@ func reap(program int) int {
 		if pid != program {
 			continue
 		}
-		reply := Reply{Kind: ReplyExited, Code: int32(status.ExitStatus())}
+		reply := Reply{Kind: ReplyExited, Code: int32(status.ExitStatus()), MemoryKiB: int32(min(used.Maxrss, math.MaxInt32))}
 		if status.Signaled() {
 			reply.Code, reply.Signal = 0, int32(status.Signal())
 		}
