@@ -22,12 +22,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
 
-const region = "us-east-1"
+const (
+	region = "us-east-1"
+	// functionMiB stands for one whole core, so that no function waits for its share.
+	functionMiB = 1769
+)
 
 // caller speaks to one server: the SDK for set-up, a bare signed HTTP request for what
 // is measured, so that the client's own cost stays small.
 type caller struct {
-	server *server
+	server *runningServer
 	config aws.Config
 	lambda *lambda.Client
 	http   *http.Client
@@ -36,7 +40,7 @@ type caller struct {
 	role   string
 }
 
-func newCaller(ctx context.Context, s *server, connections int) (*caller, error) {
+func newCaller(ctx context.Context, s *runningServer, connections int) (*caller, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithSharedCredentialsFiles([]string{filepath.Join(s.data, "data", "credentials")}),
 		config.WithSharedConfigFiles([]string{os.DevNull}),
@@ -61,7 +65,7 @@ func newCaller(ctx context.Context, s *server, connections int) (*caller, error)
 
 func (c *caller) create(ctx context.Context, name string, l language, code []byte) error {
 	_, err := c.lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: &name, Runtime: l.runtime, Handler: &l.handler, Role: &c.role,
-		Code: &types.FunctionCode{ZipFile: code}, MemorySize: aws.Int32(512), Timeout: aws.Int32(30)})
+		Code: &types.FunctionCode{ZipFile: code}, MemorySize: aws.Int32(functionMiB), Timeout: aws.Int32(30)})
 	return err
 }
 

@@ -37,7 +37,7 @@ func benchCold(ctx context.Context, b *bench) error {
 }
 
 func coldInvokes(ctx context.Context, b *bench, l language, count int) (sample, error) {
-	s, err := startServer(ctx, b.lambdad)
+	s, err := startServer(ctx, b.lambdad, "--memory", "1000000")
 	if err != nil {
 		return nil, err
 	}

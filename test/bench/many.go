@@ -15,7 +15,7 @@ func benchMany(ctx context.Context, b *bench) error {
 	if b.quick {
 		count = 50
 	}
-	s, err := startServer(ctx, b.lambdad)
+	s, err := startServer(ctx, b.lambdad, "--memory", "4000000")
 	if err != nil {
 		return err
 	}

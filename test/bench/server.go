@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// server is one lambdad in its own process with its own data folder.
-type server struct {
+// runningServer is one lambdad in its own process with its own data folder.
+type runningServer struct {
 	endpoint string
 	data     string
 	cmd      *exec.Cmd
 	log      *os.File
 }
 
-func startServer(ctx context.Context, lambdad string, flags ...string) (*server, error) {
+func startServer(ctx context.Context, lambdad string, flags ...string) (*runningServer, error) {
 	data, err := os.MkdirTemp("", "lambdad-bench-data-")
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func startServer(ctx context.Context, lambdad string, flags ...string) (*server,
 	if err != nil {
 		return nil, err
 	}
-	s := &server{endpoint: "http://" + listen, data: data, log: log}
+	s := &runningServer{endpoint: "http://" + listen, data: data, log: log}
 	args := append([]string{"serve", "--data", filepath.Join(data, "data"), "--listen", listen, "--runtimes", "nearest", "--log-level", "warn"}, flags...)
 	s.cmd = exec.Command(lambdad, args...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
@@ -60,7 +60,7 @@ func startServer(ctx context.Context, lambdad string, flags ...string) (*server,
 	return nil, errors.Join(fmt.Errorf("lambdad is not ready:\n%s", text), s.stop())
 }
 
-func (s *server) stop() error {
+func (s *runningServer) stop() error {
 	s.cmd.Process.Signal(os.Interrupt)
 	err := s.cmd.Wait()
 	s.log.Close()
@@ -68,7 +68,7 @@ func (s *server) stop() error {
 }
 
 // residentKiB is the server's own resident memory.
-func (s *server) residentKiB() (int64, error) {
+func (s *runningServer) residentKiB() (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
