@@ -1,6 +1,7 @@
-// Command lambdad-init is process 1 inside a container sandbox. It is started
-// by the driver only, never by hand; everything it does is in package pid1, and
-// it must import nothing else, so that a sandbox starts fast and stays small.
+// Command lambdad-init is process 1 inside a container sandbox, and the spawner
+// that forks them. It is started by the driver only, never by hand; everything
+// it does is in package pid1, and it must import nothing else, so that a sandbox
+// starts fast and stays small.
 package main
 
 import (
@@ -9,4 +10,9 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
 )
 
-func main() { syscall.Exit(pid1.Main()) }
+func main() {
+	if _, spawner := syscall.Getenv(pid1.SpawnerVariable); spawner {
+		syscall.Exit(pid1.Spawner())
+	}
+	syscall.Exit(pid1.Main())
+}

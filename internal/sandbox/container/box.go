@@ -31,8 +31,8 @@ type box struct {
 	id      sandbox.ID
 	slot    uint32
 	group   *cgroup.Group
-	process *os.Process // process 1, as the host sees it
-	users   *os.File    // its user namespace
+	process *process // process 1, as the host sees it
+	users   *os.File // its user namespace
 	control *net.UnixConn
 	replies chan reply // closed when process 1 has ended
 
@@ -165,23 +165,12 @@ func (b *box) newTmp(ctx context.Context, mib int) (*os.File, error) {
 
 // spawn starts process 1 in its namespaces and its group.
 func (b *box) spawn() error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	conn, theirs, err := controlPair()
 	if err != nil {
-		return fmt.Errorf("socketpair: %w", err)
+		return err
 	}
-	theirs := os.NewFile(uintptr(pair[1]), "control")
 	defer theirs.Close()
-	ours := os.NewFile(uintptr(pair[0]), "control")
-	conn, err := net.FileConn(ours)
-	if err := errors.Join(err, ours.Close()); err != nil {
-		return err
-	}
-	b.control = conn.(*net.UnixConn)
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
+	b.control = conn
 	group, err := b.group.Directory()
 	if err != nil {
 		return err
@@ -189,16 +178,17 @@ func (b *box) spawn() error {
 	if group != nil {
 		defer group.Close()
 	}
-	if b.process, err = b.driver.spawner.run(b.driver.init, b.attributes(null, theirs, group)); err != nil {
+	users, groups := b.ids()
+	if b.process, err = b.driver.spawner.run(pid1.Spawn{Users: users, Groups: groups, Rootless: b.driver.rootless}, theirs, group); err != nil {
 		return fmt.Errorf("start process 1: %w", err)
 	}
 	b.replies = make(chan reply, 1)
 	go b.listen()
-	if err := b.group.Attach(b.process.Pid, group != nil); err != nil {
+	if err := b.group.Attach(b.process.pid, group != nil); err != nil {
 		return err
 	}
 	if !b.driver.rootless {
-		b.users, err = os.Open("/proc/" + strconv.Itoa(b.process.Pid) + "/ns/user")
+		b.users, err = os.Open("/proc/" + strconv.Itoa(b.process.pid) + "/ns/user")
 	}
 	return err
 }
@@ -268,20 +258,26 @@ func (b *box) send(message []byte, fds []int) error {
 func (b *box) await(ctx context.Context, kind byte) (reply, error) {
 	select {
 	case r, ok := <-b.replies:
-		switch {
-		case !ok:
+		if !ok {
 			return r, errors.New("process 1 ended unexpectedly")
-		case r.Kind == pid1.ReplyFailed && r.Code != 0:
-			return r, &failure{r.Text, syscall.Errno(r.Code)}
-		case r.Kind == pid1.ReplyFailed:
-			return r, fmt.Errorf("process 1: %s", r.Text)
-		case r.Kind != kind:
-			return r, fmt.Errorf("process 1 answered %q in place of %q", r.Kind, kind)
 		}
-		return r, nil
+		return r, r.refusal(kind)
 	case <-ctx.Done():
 		return reply{}, fmt.Errorf("process 1 does not answer: %w", ctx.Err())
 	}
+}
+
+// refusal tells why this is not the reply that was wanted.
+func (r reply) refusal(kind byte) error {
+	switch {
+	case r.Kind == pid1.ReplyFailed && r.Code != 0:
+		return &failure{r.Text, syscall.Errno(r.Code)}
+	case r.Kind == pid1.ReplyFailed:
+		return fmt.Errorf("process 1: %s", r.Text)
+	case r.Kind != kind:
+		return fmt.Errorf("process 1 answered %q in place of %q", r.Kind, kind)
+	}
+	return nil
 }
 
 // failure is a step of process 1 that the kernel refused.
@@ -315,10 +311,10 @@ func (b *box) listen() {
 		b.replies <- r
 	}
 	// A process 1 that closed its socket is dead, or must be.
-	if err := b.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := b.process.kill(); err != nil {
 		b.driver.log.Error("process 1 cannot be killed", "sandbox", b.id, "error", err)
 	}
-	if _, err := b.process.Wait(); err != nil {
+	if err := b.process.wait(); err != nil {
 		b.driver.log.Error("process 1 cannot be waited for", "sandbox", b.id, "error", err)
 	}
 	b.ended(sandbox.Exit{Signal: syscall.SIGKILL})
@@ -406,9 +402,7 @@ func (b *box) destroy() error {
 		}
 	}
 	if b.process != nil {
-		if err := b.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, b.process.kill())
 	}
 	if b.group != nil {
 		errs = append(errs, b.group.Kill(ctx)) // a frozen one dies only here

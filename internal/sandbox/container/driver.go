@@ -108,7 +108,12 @@ func New(options Options) (*Driver, error) {
 		return nil, err
 	}
 	if err := d.open(options); err != nil {
-		return nil, errors.Join(err, d.lock.Close())
+		if d.groups != nil {
+			if orphans, listed := d.groups.Orphans(); listed == nil && len(orphans) == 0 {
+				err = errors.Join(err, d.groups.Remove())
+			}
+		}
+		return nil, errors.Join(err, d.release())
 	}
 	return d, nil
 }
@@ -161,8 +166,8 @@ func (d *Driver) open(options Options) error {
 			d.log.Info("control groups change slowly here", "error", err)
 		}
 	}
-	d.spawner = newSpawner()
-	return nil
+	d.spawner, err = newSpawner(d.init)
+	return err
 }
 
 // lockDir makes sure that no other process uses the directory: it would reap
@@ -256,15 +261,20 @@ func (d *Driver) Close() error {
 		wait.Go(func() { errs[i] = b.Destroy(context.Background()) })
 	}
 	wait.Wait()
-	d.spawner.close()
-	errs = append(errs, d.groups.Remove(), d.egress.close())
+	return errors.Join(errors.Join(errs...), d.spawner.close(), d.groups.Remove(), d.egress.close(), d.release())
+}
+
+// release closes what the driver holds open.
+func (d *Driver) release() error {
+	var errs []error
 	if d.disks != nil {
 		errs = append(errs, d.disks.Close())
 	}
-	if d.dynmods != nil {
-		errs = append(errs, d.dynmods.Close())
+	for _, f := range []*os.File{d.dynmods, d.init, d.lock} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
 	}
-	errs = append(errs, d.init.Close(), d.lock.Close())
 	return errors.Join(errs...)
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,18 +58,61 @@ func TestInitThatIsNone(t *testing.T) {
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	d, err := container.New(container.Options{StateDir: t.TempDir(), Init: script})
-	if err != nil {
-		t.Fatal(err)
-	}
 	began := time.Now()
-	if _, err := d.Park(context.Background(), sandbox.ParkSpec{ID: "none"}); err == nil {
-		t.Error("parked")
+	if d, err := container.New(container.Options{StateDir: t.TempDir(), Init: script}); err == nil {
+		t.Error("opened", d.Close())
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %s to notice", took)
 	}
-	if err := d.Close(); err != nil {
+}
+
+// TestSpawnerEnds: its sandboxes end with it, and the next one gets a new one.
+func TestSpawnerEnds(t *testing.T) {
+	d := newDriver(t, t.TempDir())
+	h := sandboxtest.NewHarness(t, d)
+	lost, err := d.Park(context.Background(), h.ParkSpec())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := lost.Start(context.Background(), h.StartSpec("sleep", "1h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The only child of this process that is lambdad-init is the spawner.
+	killed := 0
+	children, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range children {
+		list, _ := os.ReadFile(path)
+		for pid := range strings.FieldsSeq(string(list)) {
+			name, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+			if n, err := strconv.Atoi(pid); err == nil && strings.HasPrefix(string(name), "lambdad-init") {
+				if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
+					t.Error(err)
+				}
+				killed++
+			}
+		}
+	}
+	if killed != 1 {
+		t.Fatalf("%d spawners", killed)
+	}
+	<-p.Done()
+	if err := lost.Destroy(context.Background()); err != nil {
+		t.Error(err)
+	}
+	// The first may still find the spawner gone.
+	next, err := d.Park(context.Background(), h.ParkSpec())
+	if err != nil {
+		next, err = d.Park(context.Background(), h.ParkSpec())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(next.Destroy(context.Background()), d.Close()); err != nil {
 		t.Error(err)
 	}
 }

@@ -79,7 +79,7 @@ func (b *box) Usage(context.Context) (sandbox.Usage, error) {
 		return sandbox.Usage{}, b.told("usage", err)
 	}
 	if memory, cpu := b.group.Meters(); !memory || !cpu {
-		r := b.metered(readProcesses(b.process.Pid))
+		r := b.metered(readProcesses(b.process.pid))
 		if !memory {
 			u.MemoryBytes, u.MemoryPeakBytes = r.memory, r.peak
 		}

@@ -2,7 +2,8 @@ package container
 
 import (
 	"os"
-	"syscall"
+
+	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
 )
 
 // Who the program is inside. Source: `id` on Lambda, recorded as sbx_user1051
@@ -31,18 +32,13 @@ func (b *box) rootID() int {
 
 // ids says what the sandbox's ids are on the host. Without root only our own
 // id may be mapped.
-func (b *box) ids() (users, groups []syscall.SysProcIDMap) {
+func (b *box) ids() (users, groups []pid1.IDMap) {
 	if b.driver.rootless {
-		return []syscall.SysProcIDMap{{ContainerID: programUID, HostID: os.Geteuid(), Size: 1}},
-			[]syscall.SysProcIDMap{{ContainerID: programGID, HostID: os.Getegid(), Size: 1}}
+		return []pid1.IDMap{{Inside: programUID, Host: int32(os.Geteuid())}}, []pid1.IDMap{{Inside: programGID, Host: int32(os.Getegid())}}
 	}
-	root := b.rootID()
-	of := func(program int) []syscall.SysProcIDMap {
-		return []syscall.SysProcIDMap{
-			{ContainerID: 0, HostID: root, Size: 1},
-			{ContainerID: program, HostID: root + 1, Size: 1},
-			{ContainerID: nobodyID, HostID: root + 2, Size: 1},
-		}
+	root := int32(b.rootID())
+	of := func(program int32) []pid1.IDMap {
+		return []pid1.IDMap{{Inside: 0, Host: root}, {Inside: program, Host: root + 1}, {Inside: nobodyID, Host: root + 2}}
 	}
 	return of(programUID), of(programGID)
 }

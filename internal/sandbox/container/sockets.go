@@ -61,7 +61,7 @@ func takeSockets(fds []int, tcp, udp int) (sockets, error) {
 
 // attachEgress links the sandbox's network namespace to the world.
 func (b *box) attachEgress(ctx context.Context, gateway *egress.Gateway, s sockets) error {
-	namespace, err := os.Open("/proc/" + strconv.Itoa(b.process.Pid) + "/ns/net")
+	namespace, err := os.Open("/proc/" + strconv.Itoa(b.process.pid) + "/ns/net")
 	if err != nil {
 		return errors.Join(err, s.tcp[2].Close(), s.udp[0].Close())
 	}

@@ -29,7 +29,8 @@ func (b *box) furnish() ([]int, error) {
 	}
 	// proc must be made while the host's proc is still in this namespace: the
 	// kernel gives a user namespace no more of /proc than it can already see.
-	proc, err := newProc()
+	// hidepid makes process 1, which has another id than the program, invisible to it.
+	proc, err := newProc("invisible")
 	if err != nil {
 		return nil, wrap("mount proc", err)
 	}
@@ -65,16 +66,17 @@ func (b *box) furnish() ([]int, error) {
 	return b.listen()
 }
 
-// newProc returns a detached mount of this PID namespace's proc. hidepid makes
-// process 1, which has another id than the program, invisible to it.
-func newProc() (int, error) {
+// newProc returns a detached mount of this PID namespace's proc.
+func newProc(hidepid string) (int, error) {
 	fs, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, err
 	}
 	defer unix.Close(fs)
-	if err := unix.FsconfigSetString(fs, "hidepid", "invisible"); err != nil {
-		return -1, err
+	if hidepid != "" {
+		if err := unix.FsconfigSetString(fs, "hidepid", hidepid); err != nil {
+			return -1, err
+		}
 	}
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return -1, err
@@ -118,6 +120,11 @@ func (b *box) enterRoot() error {
 		}
 		return wrap("chdir", unix.Chdir("/"))
 	}
+	return pivot(root)
+}
+
+// pivot makes root the root and lets go of the old one.
+func pivot(root string) error {
 	if err := unix.Chdir(root); err != nil {
 		return wrap("chdir", err)
 	}

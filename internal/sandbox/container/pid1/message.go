@@ -83,8 +83,19 @@ type Start struct {
 // Order asks process 1 to send a signal to every process.
 type Order struct{ Signal int32 }
 
+// IDMap is one id of the sandbox and what it is on the host.
+type IDMap struct{ Inside, Host int32 }
+
+// Spawn asks the spawner for a process 1.
+type Spawn struct {
+	Users, Groups []IDMap
+	Rootless      bool
+}
+
 // Kinds of Reply.
 const (
+	ReplyReady   = 'R' // the spawner's first
+	ReplySpawned = 'N' // Code: the process; descriptor: a pidfd of it
 	ReplyParked  = 'P' // descriptors: the listeners, in the order of Park.Listen
 	ReplyStarted = 'S' // descriptor: a pidfd of the program
 	ReplyExited  = 'X' // Code, or Signal; MemoryKiB
@@ -176,6 +187,31 @@ func (m *Start) decode(p []byte) error {
 	m.Argv = d.strings()
 	m.Env = d.strings()
 	m.Dir = d.string()
+	return d.err
+}
+
+// Encode returns the wire form.
+func (m Spawn) Encode() []byte {
+	var e encoder
+	for _, list := range [][]IDMap{m.Users, m.Groups} {
+		e.int(int32(len(list)))
+		for _, m := range list {
+			e.int(m.Inside)
+			e.int(m.Host)
+		}
+	}
+	e.bool(m.Rootless)
+	return e.p
+}
+
+func (m *Spawn) decode(p []byte) error {
+	d := decoder{p: p}
+	for _, list := range []*[]IDMap{&m.Users, &m.Groups} {
+		for range d.count() {
+			*list = append(*list, IDMap{Inside: d.int(), Host: d.int()})
+		}
+	}
+	m.Rootless = d.bool()
 	return d.err
 }
 

@@ -24,6 +24,11 @@ func TestRoundTrip(t *testing.T) {
 	if err := gotStart.decode(start.Encode()); err != nil || !reflect.DeepEqual(gotStart, start) {
 		t.Errorf("%+v, %v", gotStart, err)
 	}
+	spawn := Spawn{Users: []IDMap{{0, 1879048192}, {993, 1879048193}}, Groups: []IDMap{{990, 7}}, Rootless: true}
+	var gotSpawn Spawn
+	if err := gotSpawn.decode(spawn.Encode()); err != nil || !reflect.DeepEqual(gotSpawn, spawn) {
+		t.Errorf("%+v, %v", gotSpawn, err)
+	}
 	var order Order
 	if err := order.decode(Order{Signal: 19}.Encode()); err != nil || order.Signal != 19 {
 		t.Errorf("%+v, %v", order, err)
@@ -61,8 +66,9 @@ func FuzzReply(f *testing.F) {
 func FuzzRequests(f *testing.F) {
 	f.Add(Park{Dirs: []string{"/x"}}.Encode())
 	f.Add(Start{Argv: []string{"/x"}}.Encode())
+	f.Add(Spawn{Users: []IDMap{{0, 1}}}.Encode())
 	f.Fuzz(func(t *testing.T, p []byte) {
-		for _, m := range []message{&Park{}, &Start{}, &Order{}} {
+		for _, m := range []message{&Park{}, &Start{}, &Spawn{}, &Order{}} {
 			if err := m.decode(p); err != nil {
 				continue
 			}
