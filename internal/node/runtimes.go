@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -51,6 +53,10 @@ func (s runtimeSource) Runtime(ctx context.Context, want worker.RuntimeWant) (wo
 	switch {
 	case errors.Is(err, client.ErrNoClient) && found.Interpreter == "":
 		// provided.*: the code brings its own bootstrap, and the worker looks for it.
+	case errors.Is(err, client.ErrNoClient):
+		if rt.Argv, err = imagesOwnClient(found.Rootfs.Base); err != nil {
+			return worker.Runtime{}, fmt.Errorf("runtime %s: %w", want.Identifier, err)
+		}
 	case err != nil:
 		return worker.Runtime{}, fmt.Errorf("runtime %s: %w", want.Identifier, err)
 	default:
@@ -59,6 +65,17 @@ func (s runtimeSource) Runtime(ctx context.Context, want worker.RuntimeWant) (wo
 		rt.Mounts = []sandbox.Mount{{Source: program.Dir, Target: client.RuntimeDir}}
 	}
 	return rt, nil
+}
+
+// imagesOwnClient is the runtime client that AWS's base images bring, for the languages
+// that have none here.
+func imagesOwnClient(base string) (argv []string, err error) {
+	const bootstrap = client.RuntimeDir + "/bootstrap"
+	info, err := os.Stat(filepath.Join(base, bootstrap))
+	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return nil, fmt.Errorf("the image it was added from has no runtime client at %s; add one that has: %w", bootstrap, client.ErrNoClient)
+	}
+	return []string{bootstrap}, nil
 }
 
 // rootfsKey is equal for root filesystems that look the same inside: sandboxes parked for
