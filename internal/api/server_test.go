@@ -77,6 +77,9 @@ func TestAnswers(t *testing.T) {
 		ListFunctions: func(context.Context, *wire.Call, *lambda.ListFunctionsRequest) (*lambda.ListFunctionsResponse, error) {
 			return &lambda.ListFunctionsResponse{Functions: []lambda.FunctionConfiguration{}}, nil
 		},
+		CreateFunction: func(context.Context, *wire.Call, *lambda.CreateFunctionRequest) (*lambda.FunctionConfiguration, error) {
+			return &lambda.FunctionConfiguration{}, nil
+		},
 		DeleteAlias: func(context.Context, *wire.Call, *lambda.DeleteAliasRequest) error { return nil },
 		GetAlias: func(context.Context, *wire.Call, *lambda.GetAliasRequest) (*lambda.AliasConfiguration, error) {
 			panic("on purpose")
@@ -118,6 +121,21 @@ func TestAnswers(t *testing.T) {
 			want: `{"message":"The operation GetAccountSettings of Lambda is not implemented by lambdad."}`, wantHeader: map[string]string{"X-Amzn-Errortype": "NotImplementedException"}},
 		{name: "unknown route", method: "GET", url: "/2015-03-31/nothing", header: map[string]string{"Authorization": scope("lambda")}, status: 404,
 			want: `{"message":""}`, wantHeader: map[string]string{"X-Amzn-Errortype": "UnknownOperationException", "Content-Type": "application/json"}},
+		{name: "unknown route with a form", method: "POST", url: "/2015-03-31/nothing", body: "a=b", header: map[string]string{"Authorization": scope("lambda"), "Content-Type": "application/x-www-form-urlencoded"}, status: 404,
+			want: `{"message":""}`},
+		{name: "route of a scope that is none of ours", method: "GET", url: "/2015-03-31/functions/", header: map[string]string{"Authorization": scope("lambdaa")}, status: 200},
+		{name: "service that is not here", method: "GET", url: "/restapis", header: map[string]string{"Authorization": scope("apigateway")}, status: 404,
+			want: `{"message":"lambdad has no service apigateway with this operation."}`},
+		{name: "action of a service that is not here", method: "POST", url: "/", body: "Action=ListTopics&Version=2010-03-31", header: map[string]string{"Authorization": scope("sns"), "Content-Type": "application/x-www-form-urlencoded"}, status: 400,
+			want: "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidAction</Code><Message>Could not find operation ListTopics. lambdad has no service sns with this operation.</Message></Error><RequestId>ID</RequestId></ErrorResponse>"},
+		{name: "path at a query service", method: "GET", url: "/foo", header: map[string]string{"Authorization": scope("sts")}, status: 400,
+			want: "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>MissingAction</Code><Message>The request must contain the parameter Action.</Message></Error><RequestId>ID</RequestId></ErrorResponse>"},
+		{name: "form without its type at a query service", method: "POST", url: "/", body: "Action=GetCallerIdentity&Version=2011-06-15", header: map[string]string{"Authorization": scope("sts")}, status: 200},
+		{name: "json service without a target", method: "POST", url: "/", body: "{}", header: map[string]string{"Authorization": scope("logs")}, status: 404,
+			want: `{"__type":"UnknownOperationException"}`, wantHeader: map[string]string{"Content-Type": "application/x-amz-json-1.1"}},
+		{name: "json with another method", method: "GET", url: "/", header: map[string]string{"X-Amz-Target": "Logs_20140328.DescribeLogGroups", "Authorization": scope("logs")}, status: 400,
+			want: `{"__type":"UnknownOperationException"}`},
+		{name: "not built, whatever the input", method: "POST", url: "/", body: "{", header: map[string]string{"X-Amz-Target": "Logs_20140328.StartQuery", "Authorization": scope("logs")}, status: 501},
 		{name: "nobody", method: "GET", url: "/", status: 403, want: `{"message":"Missing Authentication Token"}`},
 		{name: "validation", method: "POST", url: "/2015-03-31/functions", body: `{"FunctionName":"f","Role":"r1","Code":{}}`, status: 400,
 			want: `{"message":"1 validation error detected: Value 'r1' at 'role' failed to satisfy constraint: Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+"}`},

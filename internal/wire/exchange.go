@@ -65,6 +65,11 @@ func (x *exchange) serve() error {
 	if err != nil {
 		return err
 	}
+	if x.op.Handle == nil || x.op.EventStream {
+		// Before anything else is asked of the request: no input would make it work.
+		return NewFault(http.StatusNotImplemented, "NotImplementedException",
+			"The operation %s of %s is not implemented by lambdad.", x.op.Name, x.endpoint.ServiceID)
+	}
 	if err := x.decompress(); err != nil {
 		return err
 	}
@@ -99,10 +104,6 @@ func (x *exchange) admit(ctx context.Context, call *Call, in shape.Structure) er
 			return svc.ValidationFault(violations)
 		}
 		return NewFault(http.StatusBadRequest, svc.ValidationCode, "%s", constraint.Message(violations, svc.HideValues))
-	}
-	if x.op.Handle == nil || x.op.EventStream {
-		return NewFault(http.StatusNotImplemented, "NotImplementedException",
-			"The operation %s of %s is not implemented by lambdad.", x.op.Name, svc.ServiceID)
 	}
 	return nil
 }

@@ -91,16 +91,21 @@ func (s *Server) splitHost(host string) (service string, region aws.Region) {
 // operation. Query requests learn their operation from the body.
 func (x *exchange) identify() error {
 	x.hints = x.server.readHints(x.r)
-	for _, ep := range x.candidates() {
-		if x.tryEndpoint(ep) {
+	eps, named := x.candidates()
+	for _, ep := range eps {
+		if x.tryEndpoint(ep, named) {
 			return nil
 		}
 	}
-	return x.unknownOperation()
+	if !named {
+		eps = nil
+	}
+	return x.unknownOperation(eps)
 }
 
-// candidates are the services that the strongest hint allows.
-func (x *exchange) candidates() []*endpoint {
+// candidates are the services that the strongest hint names, or else all of them: a
+// credential scope that names none of ours is an error, which verification tells best.
+func (x *exchange) candidates() (eps []*endpoint, named bool) {
 	s, h := x.server, &x.hints
 	if h.target != "" {
 		prefix, _, _ := strings.Cut(h.target, ".")
@@ -108,22 +113,20 @@ func (x *exchange) candidates() []*endpoint {
 			prefix = h.target[:i]
 		}
 		if ep := s.byTarget[prefix]; ep != nil {
-			return []*endpoint{ep}
+			return []*endpoint{ep}, true
 		}
 	}
-	if h.scope != "" {
-		return s.bySign[h.scope]
+	if eps := s.bySign[h.scope]; eps != nil {
+		return eps, true
 	}
-	if h.host != "" {
-		if eps := s.byHost[h.host]; eps != nil {
-			return eps
-		}
+	if eps := s.byHost[h.host]; eps != nil {
+		return eps, true
 	}
-	return s.all
+	return s.all, false
 }
 
 // tryEndpoint settles on a service if the request can be one of its protocols.
-func (x *exchange) tryEndpoint(ep *endpoint) bool {
+func (x *exchange) tryEndpoint(ep *endpoint, named bool) bool {
 	if x.hints.target != "" {
 		if x.tryTarget(ep) {
 			return true
@@ -141,17 +144,21 @@ func (x *exchange) tryEndpoint(ep *endpoint) bool {
 			return true
 		}
 	}
-	if ep.speaks(Query) && x.isQuery() {
-		// With no credential scope and no host, the version tells the service.
-		if x.hints.scope == "" && x.hints.host == "" && len(x.server.all) > 1 {
-			if !x.queryNames(ep) {
-				return false
-			}
-		}
+	if ep.speaks(Query) && x.queryFor(ep, named) {
 		x.endpoint, x.codec = ep, awsQuery{}
 		return true
 	}
 	return false
+}
+
+// queryFor tells whether a request is one of the query protocol for ep. Whatever
+// reaches a service that speaks nothing else is; where nothing names the service, the
+// version in the form does.
+func (x *exchange) queryFor(ep *endpoint, named bool) bool {
+	if !x.isQuery() {
+		return named && len(ep.Protocols) == 1 && x.hints.target == ""
+	}
+	return named || len(x.server.all) == 1 || x.queryNames(ep)
 }
 
 func (x *exchange) tryTarget(ep *endpoint) bool {
@@ -162,7 +169,7 @@ func (x *exchange) tryTarget(ep *endpoint) bool {
 			return false
 		}
 		x.codec = rpcCBOR{}
-	case ep.speaks(JSON10), ep.speaks(JSON11):
+	case x.r.Method == http.MethodPost && (ep.speaks(JSON10) || ep.speaks(JSON11)):
 		x.codec = awsJSON{version: jsonVersion(x.r, ep)}
 	default:
 		return false
@@ -218,34 +225,36 @@ func (x *exchange) queryNames(ep *endpoint) bool {
 	return version == ep.APIVersion && ep.byName[action] != nil
 }
 
-// unknownOperation answers in the form of the protocol that the request seems to
-// speak.
-func (x *exchange) unknownOperation() error {
+// unknownOperation answers in the form of the protocol that the request speaks, or
+// else that the services it names speak.
+func (x *exchange) unknownOperation(named []*endpoint) error {
+	status, code, message := http.StatusNotFound, "UnknownOperationException", ""
+	if named == nil && x.hints.scope != "" {
+		// AWS has a service for every scope, and no text for this.
+		message = "lambdad has no service " + x.hints.scope + " with this operation."
+	}
 	switch {
 	case x.hints.rpc:
 		x.codec = rpcCBOR{}
-		return NewFault(http.StatusNotFound, "UnknownOperationException", "")
 	case x.hints.target != "":
-		version := "1.1"
+		x.codec, status = awsJSON{version: "1.1"}, http.StatusBadRequest
 		if strings.Contains(x.r.Header.Get("Content-Type"), "json-1.0") {
-			version = "1.0"
+			x.codec = awsJSON{version: "1.0"}
 		}
-		x.codec = awsJSON{version: version}
-		return NewFault(http.StatusBadRequest, "UnknownOperationException", "")
-	case x.isQuery():
-		x.codec = awsQuery{}
+	case named != nil && (named[0].speaks(JSON10) || named[0].speaks(JSON11)):
+		x.codec = awsJSON{version: jsonVersion(x.r, named[0])}
+	case named != nil && named[0].speaks(RestXML):
+		x.codec = restXML{}
+	case named == nil && x.isQuery():
+		x.codec, status, code = awsQuery{}, http.StatusBadRequest, "InvalidAction"
 		action := ""
 		if form, err := x.readForm(nil); err == nil {
 			action, _ = form.Get("Action")
 		}
-		return NewFault(http.StatusBadRequest, "InvalidAction", "Could not find operation %s", action)
-	}
-	if eps := x.candidates(); len(eps) > 0 && len(eps) < len(x.server.all) && eps[0].speaks(RestXML) {
-		x.codec = restXML{}
-	}
-	if x.hints.scope == "" && x.hints.host == "" {
+		message = strings.TrimSuffix("Could not find operation "+action+". "+message, ". ")
+	case x.hints.scope == "" && x.hints.host == "":
 		// Nothing names a service: what AWS answers to anybody who just looks in.
-		return NewFault(http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token")
+		status, code, message = http.StatusForbidden, "MissingAuthenticationTokenException", "Missing Authentication Token"
 	}
-	return NewFault(http.StatusNotFound, "UnknownOperationException", "")
+	return NewFault(status, code, "%s", message)
 }

@@ -95,13 +95,13 @@ func (s *Service) speaks(p Protocol) bool {
 // ServeHTTP answers one request, in the form of the protocol that it came in,
 // whatever happens.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := exchange{server: s, w: w, r: r, id: aws.NewRequestID(), received: time.Now(), codec: restJSON{}}
+	// The raw key keeps AWS's spelling; clients do not care, people compare.
+	w.Header()["x-amzn-RequestId"] = []string{string(x.id)}
 	if s.cfg.Internal != nil && strings.HasPrefix(r.URL.Path, InternalPrefix) {
 		s.cfg.Internal.ServeHTTP(w, r)
 		return
 	}
-	x := exchange{server: s, w: w, r: r, id: aws.NewRequestID(), received: time.Now(), codec: restJSON{}}
-	// The raw key keeps AWS's spelling; clients do not care, people compare.
-	w.Header()["x-amzn-RequestId"] = []string{string(x.id)}
 	defer x.recoverPanic()
 	if err := x.serve(); err != nil {
 		x.fail(err)
