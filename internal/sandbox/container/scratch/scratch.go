@@ -7,6 +7,7 @@
 package scratch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ import (
 )
 
 const (
+	// blockBytes is a filesystem's block, and what the loop device takes at least.
+	blockBytes = 4096
 	// inodeBytes is the share of one file in the size: ext4's own default.
 	inodeBytes = 16384
 	// tryMiB is the size of the filesystem that Open makes to see whether it can.
@@ -46,7 +49,19 @@ type Disks struct {
 	control *os.File
 
 	mu        sync.Mutex
-	templates map[int]*os.File // by MiB; formatted, unnamed, never written again
+	templates map[int]*template // by MiB
+}
+
+// template is an empty filesystem of one size: the few of its blocks that are
+// not zero, 60 KiB for 512 MiB.
+type template struct {
+	bytes  int64
+	blocks []extent
+}
+
+type extent struct {
+	at   int64
+	data []byte
 }
 
 // Open looks for what scratch filesystems need: root, loop devices, mke2fs.
@@ -68,7 +83,7 @@ func Open(ctx context.Context, dir string) (*Disks, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scratch: %w", err)
 	}
-	d := &Disks{dir: dir, mke2fs: mke2fs, control: control, templates: map[int]*os.File{}}
+	d := &Disks{dir: dir, mke2fs: mke2fs, control: control, templates: map[int]*template{}}
 	// Only a mount proves that this host, or the container around us, lets us.
 	mount, err := d.Make(ctx, tryMiB, os.Geteuid())
 	if err != nil {
@@ -84,27 +99,37 @@ func Open(ctx context.Context, dir string) (*Disks, error) {
 func (d *Disks) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	errs := []error{d.control.Close()}
-	for _, f := range d.templates {
-		errs = append(errs, f.Close())
-	}
 	d.templates = nil
-	return errors.Join(errs...)
+	return d.control.Close()
 }
 
 // Make returns a detached mount of a new filesystem that holds so many MiB of
 // files, belongs to owner, and has mode 1777.
 func (d *Disks) Make(ctx context.Context, mib, owner int) (int, error) {
-	image, err := d.image(ctx, mib)
+	t, err := d.template(ctx, mib)
+	if err != nil {
+		return -1, err
+	}
+	image, err := unnamed(d.dir)
 	if err != nil {
 		return -1, err
 	}
 	defer image.Close() // the loop device holds it
+	if err := image.Truncate(t.bytes); err != nil {
+		return -1, fmt.Errorf("scratch: %w", err)
+	}
 	loop, err := d.attach(image)
 	if err != nil {
 		return -1, err
 	}
 	defer loop.Close() // the mount holds it
+	// Through the device and not into the image: the kernel flushes that to the
+	// disk when it is attached, and the mount finds these blocks in memory.
+	for _, e := range t.blocks {
+		if _, err := loop.WriteAt(e.data, e.at); err != nil {
+			return -1, fmt.Errorf("scratch: %w", err)
+		}
+	}
 	mount, err := mountExt4(loop.Name())
 	if err != nil {
 		return -1, err
@@ -116,42 +141,78 @@ func (d *Disks) Make(ctx context.Context, mib, owner int) (int, error) {
 	return mount, nil
 }
 
-// image is a new, formatted one: a copy of its size's template, if it has one.
-func (d *Disks) image(ctx context.Context, mib int) (*os.File, error) {
-	template, err := d.template(ctx, mib)
-	if err != nil {
-		return nil, err
-	}
-	if template == nil {
-		return d.format(ctx, mib)
-	}
-	image, err := unnamed(d.dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := copySparse(image, template); err != nil {
-		return nil, errors.Join(fmt.Errorf("scratch: copy template: %w", err), image.Close())
-	}
-	return image, nil
-}
-
-// template is made on first use; nil for one size too many.
-func (d *Disks) template(ctx context.Context, mib int) (*os.File, error) {
+// template is made on first use, and kept unless it is of one size too many.
+func (d *Disks) template(ctx context.Context, mib int) (*template, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.templates == nil {
 		return nil, fmt.Errorf("scratch: %w", os.ErrClosed)
 	}
-	if f := d.templates[mib]; f != nil || len(d.templates) >= sizesMax {
-		return f, nil
+	if t := d.templates[mib]; t != nil {
+		return t, nil
 	}
-	f, err := d.format(ctx, mib)
+	image, err := d.format(ctx, mib)
 	if err != nil {
 		return nil, err
 	}
-	d.templates[mib] = f
-	return f, nil
+	t, err := readTemplate(image)
+	if err := errors.Join(err, image.Close()); err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
+	if len(d.templates) < sizesMax {
+		d.templates[mib] = t
+	}
+	return t, nil
 }
+
+// readTemplate keeps what of an image is not a hole.
+func readTemplate(image *os.File) (*template, error) {
+	info, err := image.Stat()
+	if err != nil {
+		return nil, err
+	}
+	t := &template{bytes: info.Size()}
+	for at := int64(0); ; {
+		data, err := unix.Seek(int(image.Fd()), at, unix.SEEK_DATA)
+		if err == unix.ENXIO {
+			return t, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if at, err = unix.Seek(int(image.Fd()), data, unix.SEEK_HOLE); err != nil {
+			return nil, err
+		}
+		if t.blocks, err = appendBlocks(t.blocks, io.NewSectionReader(image, data, at-data), data); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// appendBlocks reads a run of data and drops its empty blocks: a filesystem
+// that knows no holes is one run.
+func appendBlocks(list []extent, from io.Reader, at int64) ([]extent, error) {
+	for {
+		block := make([]byte, blockBytes)
+		n, err := io.ReadFull(from, block)
+		if err == io.EOF {
+			return list, nil
+		}
+		if err != nil && err != io.ErrUnexpectedEOF {
+			return nil, err
+		}
+		if !bytes.Equal(block[:n], zeros[:n]) {
+			if last := len(list) - 1; last >= 0 && list[last].at+int64(len(list[last].data)) == at {
+				list[last].data = append(list[last].data, block[:n]...)
+			} else {
+				list = append(list, extent{at, block[:n]})
+			}
+		}
+		at += int64(n)
+	}
+}
+
+var zeros [blockBytes]byte
 
 // format makes an unnamed image and a filesystem in it.
 func (d *Disks) format(ctx context.Context, mib int) (*os.File, error) {
@@ -165,7 +226,7 @@ func (d *Disks) format(ctx context.Context, mib int) (*os.File, error) {
 	// what lives for one sandbox.
 	out, err := exec.CommandContext(ctx, d.mke2fs, "-q", "-F", "-t", "ext4",
 		"-O", "^has_journal,^metadata_csum,^resize_inode,^huge_file,uninit_bg",
-		"-E", "lazy_itable_init=1,nodiscard", "-m", "0", "-b", "4096", "-i", strconv.Itoa(inodeBytes),
+		"-E", "lazy_itable_init=1,nodiscard", "-m", "0", "-b", strconv.Itoa(blockBytes), "-i", strconv.Itoa(inodeBytes),
 		f.Name(), size).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("scratch: mke2fs: %w: %s", err, out)
@@ -192,41 +253,6 @@ func unnamed(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// copySparse fills an empty file. It shares the template's blocks where the filesystem can, and copies
-// its few non-empty ones where it can't.
-func copySparse(to, from *os.File) error {
-	if err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd())); err == nil {
-		return nil
-	}
-	info, err := from.Stat()
-	if err != nil {
-		return err
-	}
-	if err := to.Truncate(info.Size()); err != nil {
-		return err
-	}
-	for at := int64(0); ; {
-		// Others may copy the same template now. That they move the shared
-		// offset too does no harm: the seeks are absolute, the reads positioned.
-		data, err := unix.Seek(int(from.Fd()), at, unix.SEEK_DATA)
-		if err == unix.ENXIO {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		hole, err := unix.Seek(int(from.Fd()), data, unix.SEEK_HOLE)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.NewOffsetWriter(to, data), io.NewSectionReader(from, data, hole-data))
-		if err != nil {
-			return err
-		}
-		at = hole
-	}
-}
-
 // attach finds a free loop device for the image. It detaches itself when its
 // last user, the mount, is gone.
 func (d *Disks) attach(image *os.File) (*os.File, error) {
@@ -239,9 +265,7 @@ func (d *Disks) attach(image *os.File) (*os.File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("scratch: %w", err)
 		}
-		config := unix.LoopConfig{Fd: uint32(image.Fd()), Size: 4096}
-		// Not direct I/O: that would write the new image to the disk before the
-		// first read of it.
+		config := unix.LoopConfig{Fd: uint32(image.Fd()), Size: blockBytes}
 		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
 		err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
 		if err == nil {
