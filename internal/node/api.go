@@ -42,12 +42,12 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 	functions.Invoke = n.frontend.Invoke
 
 	// The code in sandboxes gets the services and downloads, not the node's own state.
-	inside := http.NewServeMux()
-	inside.Handle(lambda.CodePath, n.control.CodeHandler())
-	outside := http.NewServeMux()
-	outside.Handle(lambda.CodePath, n.control.CodeHandler())
-	outside.Handle("/_lambdad/health", healthHandler(n.health))
-	outside.Handle("/_lambdad/metrics", n.metrics.Handler())
+	inside := internalRoutes{lambda.CodePath: n.control.CodeHandler()}
+	outside := internalRoutes{
+		lambda.CodePath:     n.control.CodeHandler(),
+		"/_lambdad/health":  healthHandler(n.health),
+		"/_lambdad/metrics": n.metrics.Handler(),
+	}
 
 	n.services = []*wire.Service{
 		apilambda.NewService(functions),
@@ -92,10 +92,12 @@ func (n *node) serveSandbox(l net.Listener) {
 
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    headerBytesMax,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler: handler,
+		// "OPTIONS *" is answered as everything else is.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            headerTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               headerBytesMax,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

@@ -32,7 +32,7 @@ func healthHandler(current func() Health) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "GET only", http.StatusMethodNotAllowed)
+			internalError(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "GET or HEAD only.")
 			return
 		}
 		health := current()
