@@ -74,6 +74,12 @@ func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.Invocati
 		return nil, api.NewRequestTooLargeException(fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", payloadBytesMax))
 	}
 	name, err := record.ParseQualified(value(in.FunctionName), value(in.Qualifier), record.Scope{Account: call.Account, Region: call.Region})
+	if errors.Is(err, record.ErrOtherAccount) {
+		// Only a resource-based policy could let the caller in, and no function has one
+		// yet. The text is IAM's.
+		return nil, wire.NewFault(http.StatusForbidden, "AccessDeniedException", "User: %s is not authorized to perform: lambda:InvokeFunction on resource: %s because no resource-based policy allows the lambda:InvokeFunction action",
+			call.Principal.ARN, name.ARN())
+	}
 	if err != nil {
 		return nil, nameFault(err)
 	}
@@ -242,8 +248,6 @@ func nameFault(err error) error {
 		return api.NewResourceNotFoundException(name.Text)
 	case errors.Is(err, record.ErrQualifierMismatch):
 		return api.NewInvalidParameterValueException(name.Text)
-	case errors.Is(err, record.ErrOtherAccount):
-		return wire.NewFault(http.StatusForbidden, "AccessDeniedException", "Access denied: %s, and no resource-based policy allows the action", name.Text)
 	default:
 		return wire.NewFault(http.StatusBadRequest, "ValidationException", "%s", name.Text)
 	}

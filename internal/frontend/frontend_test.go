@@ -13,6 +13,7 @@ import (
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/assignment"
+	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/wire"
 	"github.com/lambdad/lambdad/internal/worker"
@@ -86,7 +87,7 @@ func setUp(t *testing.T, concurrency int) (*Frontend, *invoker) {
 }
 
 func newCall() *wire.Call {
-	return &wire.Call{RequestID: "id", Account: "000000000000", Region: "us-east-1", Received: time.Unix(0x5e34a614, 0), AnswerHeader: http.Header{}}
+	return &wire.Call{RequestID: "id", Account: "000000000000", Region: "us-east-1", Received: time.Unix(0x5e34a614, 0), Principal: aws.Principal{ARN: "arn:aws:iam::000000000000:user/admin"}, AnswerHeader: http.Header{}}
 }
 
 func request(name string, change func(*api.InvocationRequest)) *api.InvocationRequest {
@@ -148,7 +149,7 @@ func TestInvokeRefuses(t *testing.T) {
 		"missing alias":   {request("f", func(in *api.InvocationRequest) { in.Qualifier = wire.Ptr("live") }), 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:live"},
 		"two qualifiers":  {request("f:1", func(in *api.InvocationRequest) { in.Qualifier = wire.Ptr("2") }), 400, "InvalidParameterValueException", "The derived qualifier from the function name does not match the specified qualifier."},
 		"other region":    {request("arn:aws:lambda:eu-west-1:000000000000:function:f", nil), 404, "ResourceNotFoundException", "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')"},
-		"other account":   {request("111111111111:function:f", nil), 403, "AccessDeniedException", ""},
+		"other account":   {request("111111111111:function:f", nil), 403, "AccessDeniedException", "User: arn:aws:iam::000000000000:user/admin is not authorized to perform: lambda:InvokeFunction on resource: arn:aws:lambda:us-east-1:111111111111:function:f because no resource-based policy allows the lambda:InvokeFunction action"},
 		"pending":         {request("pending", nil), 409, "ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Pending"},
 		"failed":          {request("failed", nil), 409, "ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Failed"},
 		"no runtime":      {request("broken", nil), 502, "InvalidRuntimeException", "no python3.99 here"},

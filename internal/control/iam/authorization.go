@@ -75,6 +75,13 @@ func (c *Control) authorize(ctx context.Context, call *wire.Call, operation stri
 	if err := c.auth.Authorize(ctx, call, "iam:"+operation, []string{resource}, conditions); err != nil {
 		return err
 	}
+	// Source: User Guide, "Tags for IAM resources": to create something with tags, the
+	// caller must also be allowed to tag it.
+	if kind, create := strings.CutPrefix(operation, "Create"); create && conditions["aws:TagKeys"] != nil {
+		if err := c.auth.Authorize(ctx, call, "iam:Tag"+kind, []string{resource}, conditions); err != nil {
+			return err
+		}
+	}
 	if add, ok := in.(*api.AddRoleToInstanceProfileRequest); ok {
 		role, _ := c.described(ctx, call, iam.KindRole, text(add.RoleName), "")
 		return c.auth.Authorize(ctx, call, "iam:PassRole", []string{role}, map[string][]string{"iam:PassedToService": {"ec2.amazonaws.com"}})

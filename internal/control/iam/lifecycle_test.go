@@ -7,14 +7,14 @@ import (
 	"testing"
 
 	control "github.com/lambdad/lambdad/internal/control/iam"
-	"github.com/lambdad/lambdad/internal/control/iam/recordedtest"
+	"github.com/lambdad/lambdad/internal/control/iam/iamtest"
 	stscontrol "github.com/lambdad/lambdad/internal/control/sts"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/wire/sigv4"
 )
 
-func open(t *testing.T) *recordedtest.House {
-	return recordedtest.Open(t, iam.ModeSigV4, control.Handlers, stscontrol.Handlers)
+func open(t *testing.T) *iamtest.House {
+	return iamtest.Open(t, iam.ModeSigV4, control.Handlers, stscontrol.Handlers)
 }
 
 const policyS3 = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`
@@ -35,7 +35,7 @@ type step struct {
 	want      string
 }
 
-func run(t *testing.T, h *recordedtest.House, steps []step) {
+func run(t *testing.T, h *iamtest.House, steps []step) {
 	t.Helper()
 	for i, s := range steps {
 		got := fault(h.IAM(s.operation, s.params))
@@ -87,7 +87,7 @@ func TestLifecycles(t *testing.T) {
 		{"CreateAccessKey", params{"UserName": "v"}, ""},
 		{"CreateAccessKey", params{"UserName": "v"}, ""},
 		{"CreateAccessKey", params{"UserName": "v"}, "LimitExceeded: Cannot exceed quota for AccessKeysPerUser: 2"},
-		{"DeleteUser", params{"UserName": "v"}, "DeleteConflict: Cannot delete entity, must remove referenced objects first."},
+		{"DeleteUser", params{"UserName": "v"}, "DeleteConflict: Cannot delete entity, must delete access keys first."},
 		{"DeleteAccessKey", params{"UserName": "v", "AccessKeyId": "AKIAXXXXXXXXXXXXXXXX"}, "NoSuchEntity: The Access Key with id AKIAXXXXXXXXXXXXXXXX cannot be found."},
 
 		{"CreatePolicyVersion", params{"PolicyArn": arn, "PolicyDocument": policyS3}, ""},
@@ -186,7 +186,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func newUser(t *testing.T, h *recordedtest.House, name string) sigv4.Credentials {
+func newUser(t *testing.T, h *iamtest.House, name string) sigv4.Credentials {
 	t.Helper()
 	h.IAM("CreateUser", params{"UserName": name})
 	k, ok := h.IAM("CreateAccessKey", params{"UserName": name})["AccessKey"].(object)
@@ -212,6 +212,8 @@ func TestAuthorization(t *testing.T) {
 		{`"Action":"iam:GetUser","Resource":"arn:aws:iam::000000000000:user/${aws:username}"`, "GetUser", params{}, true},
 		{`"Action":"iam:GetUser","Resource":"arn:aws:iam::000000000000:user/${aws:username}"`, "GetUser", params{"UserName": "admin"}, false},
 		{`"Action":"iam:CreateAccessKey","Resource":"arn:aws:iam::000000000000:user/${aws:username}"`, "CreateAccessKey", params{}, true},
+		{`"Action":"iam:CreateRole","Resource":"*"`, "CreateRole", params{"RoleName": "t1", "AssumeRolePolicyDocument": trustEC2, "Tags.member.1.Key": "env", "Tags.member.1.Value": "x"}, false},
+		{`"Action":["iam:CreateRole","iam:TagRole"],"Resource":"*"`, "CreateRole", params{"RoleName": "t2", "AssumeRolePolicyDocument": trustEC2, "Tags.member.1.Key": "env", "Tags.member.1.Value": "x"}, true},
 		{`"Action":"iam:CreateRole","Resource":"arn:aws:iam::000000000000:role/new/*"`, "CreateRole", params{"RoleName": "n", "Path": "/new/", "AssumeRolePolicyDocument": trustEC2}, true},
 		{`"Action":"iam:CreateRole","Resource":"*","Condition":{"StringEquals":{"iam:PermissionsBoundary":"arn:aws:iam::aws:policy/PowerUserAccess"}}`, "CreateRole", params{"RoleName": "n1", "AssumeRolePolicyDocument": trustEC2}, false},
 		{`"Action":"iam:CreateRole","Resource":"*","Condition":{"StringEquals":{"iam:PermissionsBoundary":"arn:aws:iam::aws:policy/PowerUserAccess"}}`, "CreateRole", params{"RoleName": "n2", "AssumeRolePolicyDocument": trustEC2, "PermissionsBoundary": "arn:aws:iam::aws:policy/PowerUserAccess"}, true},

@@ -1,32 +1,25 @@
 package iam_test
 
 import (
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 
-	control "github.com/lambdad/lambdad/internal/control/iam"
-	"github.com/lambdad/lambdad/internal/control/iam/recordedtest"
-	stscontrol "github.com/lambdad/lambdad/internal/control/sts"
-	"github.com/lambdad/lambdad/internal/iam"
+	"github.com/lambdad/lambdad/internal/control/iam/iamtest"
+	"github.com/lambdad/lambdad/test/recorded"
 )
 
 type (
-	object = recordedtest.Object
-	params = recordedtest.Params
+	object = iamtest.Object
+	params = iamtest.Params
 )
 
 const trustEC2 = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
 
 // play makes the requests that the labels of a case tell, and returns the
 // answers by label.
-func play(h *recordedtest.House, name string) map[string]object {
-	test, parameter, _ := strings.Cut(name[strings.LastIndex(name, "::")+2:], "[")
-	parameter = strings.TrimSuffix(parameter, "]")
-	out := map[string]object{}
-	switch test {
+func play(h *iamtest.House, c recorded.Case) object {
+	parameter, out := c.Parameter(), object{}
+	switch c.Function() {
 	case "test_list_roles_with_permission_boundary":
 		out["created_role"] = h.IAM("CreateRole", params{"RoleName": "r", "Path": "/prefix/", "AssumeRolePolicyDocument": trustEC2})
 		h.IAM("PutRolePermissionsBoundary", params{"RoleName": "r", "PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"})
@@ -50,7 +43,7 @@ func play(h *recordedtest.House, name string) map[string]object {
 	case "test_service_role_deletion":
 		h.IAM("CreateServiceLinkedRole", params{"AWSServiceName": "batch.amazonaws.com"})
 		out["service-linked-role-deletion-response"] = h.IAM("DeleteServiceLinkedRole", params{"RoleName": "AWSServiceRoleForBatch"})
-		task, _ := out["service-linked-role-deletion-response"]["DeletionTaskId"].(string)
+		task, _ := out["service-linked-role-deletion-response"].(object)["DeletionTaskId"].(string)
 		out["service-linked-role-deletion-status-response"] = h.IAM("GetServiceLinkedRoleDeletionStatus", params{"DeletionTaskId": task})
 	case "test_service_role_lifecycle_custom_suffix_not_allowed":
 		out["custom-suffix-not-allowed"] = h.IAM("CreateServiceLinkedRole", params{"AWSServiceName": parameter, "CustomSuffix": "suffix"})
@@ -86,7 +79,7 @@ func play(h *recordedtest.House, name string) map[string]object {
 	return out
 }
 
-func playAttach(h *recordedtest.House, out map[string]object, operation, member, name string) {
+func playAttach(h *iamtest.House, out object, operation, member, name string) {
 	out["create_policy_response"] = h.IAM("CreatePolicy", params{"PolicyName": "some-policy-name", "PolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`})
 	for label, arn := range map[string]string{
 		"existing_policy_name_provided": "some-policy-name-and-more", "non_existent_malformed_policy_arn": "longpolicynamebutnoarn",
@@ -96,7 +89,7 @@ func playAttach(h *recordedtest.House, out map[string]object, operation, member,
 	}
 }
 
-func playSimulate(h *recordedtest.House, kind string) object {
+func playSimulate(h *iamtest.House, kind string) object {
 	document := `{"Version": "2012-10-17", "Statement": [{"Sid": "", "Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}]}`
 	h.IAM("CreatePolicy", params{"PolicyName": "p", "PolicyDocument": document})
 	title := strings.ToUpper(kind[:1]) + kind[1:]
@@ -111,15 +104,15 @@ func playSimulate(h *recordedtest.House, kind string) object {
 }
 
 // credential makes a user with a credential and returns its id.
-func credential(h *recordedtest.House, out map[string]object, service string) string {
+func credential(h *iamtest.House, out object, service string) string {
 	out["create-user-response"] = h.IAM("CreateUser", params{"UserName": "u"})
 	out["create-service-specific-credential-response"] = h.IAM("CreateServiceSpecificCredential", params{"UserName": "u", "ServiceName": service})
-	c, _ := out["create-service-specific-credential-response"]["ServiceSpecificCredential"].(object)
+	c, _ := out["create-service-specific-credential-response"].(object)["ServiceSpecificCredential"].(object)
 	id, _ := c["ServiceSpecificCredentialId"].(string)
 	return id
 }
 
-func playCredentialMismatch(h *recordedtest.House, out map[string]object, id, user, label string) {
+func playCredentialMismatch(h *iamtest.House, out object, id, user, label string) {
 	for verb, operation := range map[string]string{"delete": "Delete", "reset": "Reset", "update": "Update"} {
 		p := params{"UserName": user, "ServiceSpecificCredentialId": id}
 		if verb == "update" {
@@ -132,34 +125,8 @@ func playCredentialMismatch(h *recordedtest.House, out map[string]object, id, us
 // TestRecorded compares with what AWS answered. Every recorded case of IAM is
 // played; none is left out.
 func TestRecorded(t *testing.T) {
-	cases := recordedtest.Load(t, "testdata/recorded.json")
-	matched, total := 0, 0
-	for _, name := range slices.Sorted(maps.Keys(cases)) {
-		t.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
-			h := recordedtest.Open(t, iam.ModeSigV4, control.Handlers, stscontrol.Handlers)
-			got := play(h, name)
-			bound := map[string]string{}
-			ok := true
-			for _, label := range slices.Sorted(maps.Keys(cases[name])) {
-				answer, played := got[label]
-				if !played {
-					t.Errorf("%s was not asked", label)
-					ok = false
-					continue
-				}
-				for _, bad := range recordedtest.Match(cases[name][label], answer, bound) {
-					t.Errorf("%s%s", label, bad)
-					ok = false
-				}
-			}
-			total++
-			if ok {
-				matched++
-			}
-		})
-	}
-	fmt.Printf("recorded cases of IAM: %d of %d match\n", matched, total)
-	if matched != total {
-		t.Errorf("%d of %d cases match", matched, total)
-	}
+	suite := recorded.Suite{Service: "IAM", File: "testdata/recorded.json", Account: "000000000000", Region: "us-east-1"}
+	suite.Run(t, func(t *testing.T, c recorded.Case) map[string]any {
+		return play(open(t), c)
+	})
 }

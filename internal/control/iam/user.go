@@ -165,7 +165,9 @@ func (c *Control) deleteUser(ctx context.Context, call *wire.Call, in *api.Delet
 			return nil, conflict("Cannot delete entity, must delete policies first.")
 		case len(u.Groups) > 0:
 			return nil, conflict("Cannot delete entity, must remove users from group first.")
-		case len(u.AccessKeys) > 0, len(u.Credentials) > 0:
+		case len(u.AccessKeys) > 0:
+			return nil, conflict("Cannot delete entity, must delete access keys first.")
+		case len(u.Credentials) > 0:
 			return nil, conflict("Cannot delete entity, must remove referenced objects first.")
 		}
 		writes, err := c.swapBoundary(ctx, u.Boundary, "")

@@ -49,8 +49,14 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 	case *api.CreateFunctionRequest:
 		own := c.onFunction(call, "lambda:CreateFunction", in.FunctionName, nil)
 		own.conditions = with(own.conditions, requestTags(in.Tags))
+		out := []demand{own}
+		if len(in.Tags) > 0 {
+			// What AWS denies a creator of tagged functions who may not tag them; the
+			// reference does not say so.
+			out = append(out, demand{action: "lambda:TagResource", resource: own.resource, conditions: maps.Clone(own.conditions)})
+		}
 		own.conditions = with(own.conditions, configurationKeys(in.VpcConfig, in.Layers, in.CodeSigningConfigArn))
-		return append([]demand{own}, passRole(in.Role, own.resource)...)
+		return append(out, passRole(in.Role, own.resource)...)
 	case *api.UpdateFunctionConfigurationRequest:
 		own := c.onFunction(call, "lambda:UpdateFunctionConfiguration", in.FunctionName, nil)
 		own.conditions = with(own.conditions, configurationKeys(in.VpcConfig, in.Layers, nil))

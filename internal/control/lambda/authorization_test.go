@@ -50,6 +50,7 @@ func TestDemands(t *testing.T) {
 	}{
 		{"CreateFunction", in, []string{
 			"lambda:CreateFunction " + arn + "tagged aws:RequestTag/team=blue aws:ResourceTag/team=blue aws:TagKeys=team",
+			"lambda:TagResource " + arn + "tagged aws:RequestTag/team=blue aws:ResourceTag/team=blue aws:TagKeys=team",
 			"iam:PassRole " + testRole + " iam:AssociatedResourceArn=" + arn + "tagged iam:PassedToService=lambda.amazonaws.com"}},
 		{"UpdateFunctionConfiguration", &api.UpdateFunctionConfigurationRequest{FunctionName: f}, []string{"lambda:UpdateFunctionConfiguration " + arn + "f"}},
 		{"UpdateFunctionConfiguration", &api.UpdateFunctionConfigurationRequest{FunctionName: f, Role: wire.Ptr("r")}, []string{

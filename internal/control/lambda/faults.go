@@ -35,6 +35,14 @@ func updateInProgress(id record.FunctionID) error {
 	return api.NewResourceConflictException("The operation cannot be performed at this time. An update is in progress for resource: " + id.ARN())
 }
 
+// foreign is the fault of a function of another account: only its resource-based policy
+// could let the caller in, and no function has one yet. The text is IAM's.
+func foreign(call *wire.Call, n record.Name) error {
+	action := "lambda:" + call.Operation
+	return wire.NewFault(403, "AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s because no resource-based policy allows the %s action",
+		call.Principal.ARN, action, n.ARN(), action)
+}
+
 // fault turns the kinds of the rooms below into the service's errors; what it does not
 // know passes, and becomes an internal failure at the edge.
 func fault(err error) error {
@@ -48,8 +56,6 @@ func fault(err error) error {
 			return api.NewResourceNotFoundException(name.Text)
 		case errors.Is(err, record.ErrQualifierMismatch):
 			return api.NewInvalidParameterValueException(name.Text)
-		case errors.Is(err, record.ErrOtherAccount):
-			return wire.NewFault(403, "AccessDeniedException", "Access denied: %s, and no resource-based policy allows the action", name.Text)
 		default:
 			return wire.NewFault(400, "ValidationException", "%s", name.Text)
 		}

@@ -16,6 +16,9 @@ func scopeOf(call *wire.Call) record.Scope {
 // named reads a function's name and an optional qualifier beside it.
 func named(call *wire.Call, name, qualifier *string) (record.Name, error) {
 	n, err := record.ParseQualified(value(name), value(qualifier), scopeOf(call))
+	if errors.Is(err, record.ErrOtherAccount) {
+		return n, foreign(call, n)
+	}
 	return n, fault(err)
 }
 

@@ -10,45 +10,33 @@ import (
 	"strings"
 
 	"github.com/lambdad/lambdad/internal/artifact"
+	"github.com/lambdad/lambdad/test/recorded"
 )
 
 const recordedFunction = "recorded-fn"
 
-// recordedExceptions are answers that do not match, by a part of the case's name and
-// of the label, with the reason.
-var recordedExceptions = []struct{ name, label, reason string }{
-	{"test_create_lambda_exceptions", "empty_architectures", "the client refuses it; nothing is sent"},
-	{"lambda_exceptions", "runtime_exc", "the list of runtimes in the text has ruby4.0, which the pinned model knows and the recording does not"},
-	{"test_lambda_code_location_s3_errors", "wrong-key", "there is no S3 yet, so no bucket can exist that a key is missing from"},
-	{"test_invalid_vpc_config_security_group", "non-existent", "the recorded subnet exists; here no subnet does, and is named first"},
-	{"test_vpc_config", "", "there is no VPC yet: subnets are refused"},
-	{"test_lambda_with_context", "creation", "recorded in 2022, before LoggingConfig, SnapStart and RuntimeVersionConfig were answered"},
-	{"test_invocation_type_event_error", "creation_response", "recorded in 2023, before LoggingConfig was answered"},
-	{"provisioned_concurrency_moves_with_alias", "", "provisioned concurrency and aliases are not built (and recorded before LoggingConfig)"},
-	{"total_code_size", "publish_layer", "layers are not built"},
-	{"test_alias_lifecycle", "get_function_alias_1_1", "aliases are not built"},
-	{"test_alias_lifecycle", "get_function_byarn_alias_1_1", "aliases are not built"},
-}
-
-func exceptionOf(name, label string) (reason string, ok bool) {
-	for _, e := range recordedExceptions {
-		if strings.Contains(name, e.name) && strings.Contains(label, e.label) {
-			return e.reason, true
-		}
-	}
-	return "", false
+// recordedExceptions are answers that do not match.
+var recordedExceptions = []recorded.Exception{
+	{Case: "test_create_lambda_exceptions", Label: "empty_architectures", Reason: "the recorder's client refused it; nothing was sent"},
+	{Case: "lambda_exceptions", Label: "runtime_exc", Reason: "the list of runtimes in the text has ruby4.0, which the pinned model knows and the recording does not"},
+	{Case: "test_lambda_code_location_s3_errors", Label: "wrong-key", Reason: "there is no S3 yet, so no bucket can exist that a key is missing from"},
+	{Case: "test_invalid_vpc_config_security_group", Label: "non-existent", Reason: "the recorded subnet exists; here no subnet does, and is named first"},
+	{Case: "test_vpc_config", Reason: "there is no VPC yet: subnets are refused"},
+	{Case: "test_lambda_with_context", Label: "creation", Reason: "recorded before LoggingConfig, SnapStart and RuntimeVersionConfig were answered"},
+	{Case: "test_invocation_type_event_error", Label: "creation_response", Reason: "recorded before LoggingConfig was answered"},
+	{Case: "provisioned_concurrency_moves_with_alias", Reason: "provisioned concurrency is not built"},
+	{Case: "total_code_size", Label: "publish_layer", Reason: "layers are not built"},
+	{Case: "test_alias_lifecycle", Label: "get_function_(byarn_)?alias_1_1", Reason: "aliases are not built"},
 }
 
 // scenarioOf finds what to do for a case: its own scenario, else, for a case
 // of which only the creation is ours, that creation.
-func scenarioOf(name string, answers object) func(*recording) {
-	test := name[strings.LastIndex(name, "::")+2:]
-	test, parameter, _ := strings.Cut(strings.TrimSuffix(test, "]"), "[")
-	if s := scenarios[strings.Split(name, "::")[1]+"::"+test]; s != nil {
-		return func(r *recording) { s(r, parameter) }
+func scenarioOf(c recorded.Case) func(*recording) {
+	if s := scenarios[c.Test()]; s != nil {
+		return func(r *recording) { s(r, c.Parameter()) }
 	}
-	if len(answers) == 1 {
-		return func(r *recording) { r.createAsAnswered(slices.Collect(maps.Keys(r.answers))[0]) }
+	if len(c.Labels) == 1 {
+		return func(r *recording) { r.createAsAnswered(c.Labels[0]) }
 	}
 	return nil
 }
@@ -84,7 +72,7 @@ func (r *recording) get(operation string, change object) object {
 
 // createAsAnswered asks for what a recorded creation was answered with, and compares the rest.
 func (r *recording) createAsAnswered(label string) {
-	want := r.answers[label].(object)
+	want := r.Answers[label].(object)
 	wrapped, isWrapped := want["CreateFunctionResponse"].(object)
 	if isWrapped {
 		want = wrapped
@@ -394,7 +382,7 @@ var scenarios = map[string]func(r *recording, parameter string){
 }
 
 func (r *recording) latestConfiguration(string) {
-	want := r.answers["fn"].(object)
+	want := r.Answers["fn"].(object)
 	r.make(object{"Handler": want["Handler"], "Runtime": want["Runtime"], "Timeout": want["Timeout"]})
 	r.match("fn", r.get("GetFunctionConfiguration", object{"Qualifier": "$LATEST"}))
 }

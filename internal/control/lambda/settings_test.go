@@ -25,7 +25,7 @@ func TestCreateRefusals(t *testing.T) {
 		{"other region", func(in *api.CreateFunctionRequest) {
 			in.FunctionName = wire.Ptr("arn:aws:lambda:eu-west-1:111111111111:function:f")
 		}, "ResourceNotFoundException", "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')"},
-		{"other account", func(in *api.CreateFunctionRequest) { in.FunctionName = wire.Ptr("222222222222:function:f") }, "AccessDeniedException", "222222222222"},
+		{"other account", func(in *api.CreateFunctionRequest) { in.FunctionName = wire.Ptr("222222222222:function:f") }, "AccessDeniedException", "on resource: arn:aws:lambda:us-east-1:222222222222:function:f because no resource-based policy allows"},
 		{"no runtime", func(in *api.CreateFunctionRequest) { in.Runtime = nil }, "InvalidParameterValueException", "Runtime and Handler are mandatory parameters for functions created with deployment packages."},
 		{"no handler", func(in *api.CreateFunctionRequest) { in.Handler = nil }, "InvalidParameterValueException", "Runtime and Handler are mandatory"},
 		{"timeout", func(in *api.CreateFunctionRequest) { in.Timeout = wire.Ptr(int32(901)) }, "ValidationException", "1 validation error detected: Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900"},

@@ -41,6 +41,14 @@ func (c *control) authorizeCall(ctx context.Context, call *wire.Call, operation 
 		if err := c.authorize.Authorize(ctx, call, "logs:"+operation, []string{d.resource}, d.conditions); err != nil {
 			return err
 		}
+		// Source: API reference, CreateLogGroup, tags: who creates a tagged group must be
+		// allowed to tag it.
+		if create, ok := in.(*api.CreateLogGroupRequest); ok && len(create.Tags) > 0 {
+			d := c.onTags(call, value(create.LogGroupName), create.Tags, nil)
+			if err := c.authorize.Authorize(ctx, call, "logs:TagResource", []string{d.resource}, d.conditions); err != nil {
+				return err
+			}
+		}
 	}
 	return c.beforeValidation(in)
 }

@@ -31,6 +31,10 @@ func TestAuthorization(t *testing.T) {
 	h := newHouse(t, a)
 	h.stream("g", "s")
 	h.must("TagLogGroup", object{"logGroupName": "g", "tags": object{"team": "x"}})
+	h.must("CreateLogGroup", object{"logGroupName": "tagged", "tags": object{"a": "b"}})
+	if want := "logs:TagResource [arn:aws:logs:us-east-1:111111111111:log-group:tagged] map[aws:RequestTag/a:[b] aws:TagKeys:[a]]"; a.last != want {
+		t.Errorf("a tagged group was created after asking for\n%s, want\n%s", a.last, want)
+	}
 	a.deny = true
 	const group = "arn:aws:logs:us-east-1:111111111111:log-group:g"
 	const tag = "map[aws:ResourceTag/team:[x]]"

@@ -72,6 +72,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"CreateLogGroup", object{"logGroupName": "x", "kmsKeyId": "arn:aws:kms:us-east-1:111111111111:key/k"}, "InvalidParameterException", "KMS"},
 		{"CreateLogGroup", object{"logGroupName": "x", "logGroupClass": "INFREQUENT_ACCESS"}, "InvalidParameterException", "INFREQUENT_ACCESS"},
+		{"CreateLogGroup", object{"logGroupName": "aws/x"}, "InvalidParameterException", "Log groups starting with AWS/ are reserved for AWS."},
 		{"CreateLogGroup", object{"logGroupName": "a b"}, "InvalidParameterException", "regular expression pattern"},
 		{"CreateLogStream", object{"logGroupName": "none", "logStreamName": "s"}, "ResourceNotFoundException", "log group"},
 		{"CreateLogStream", object{"logGroupName": "g", "logStreamName": "s"}, "ResourceAlreadyExistsException", "log stream already exists"},

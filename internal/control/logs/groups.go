@@ -17,6 +17,10 @@ import (
 // request does not say. Source: API reference, "Default: 50 items".
 const describeDefault = 50
 
+// reservedPrefix begins no user's group. Source: API reference, CreateLogGroup ("Log
+// group names can't start with the string aws/").
+const reservedPrefix = "aws/"
+
 // retentionDays are the allowed ones. Source: API reference, PutRetentionPolicy.
 var retentionDays = [...]int32{
 	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731,
@@ -24,6 +28,9 @@ var retentionDays = [...]int32{
 }
 
 func (c *control) createLogGroup(ctx context.Context, call *wire.Call, in *api.CreateLogGroupRequest) error {
+	if strings.HasPrefix(strings.ToLower(value(in.LogGroupName)), reservedPrefix) {
+		return invalid("Log groups starting with AWS/ are reserved for AWS.")
+	}
 	if in.KmsKeyId != nil {
 		return invalid("The specified KMS Key Id could not be found.") // there is no KMS here
 	}

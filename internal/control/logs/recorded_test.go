@@ -1,14 +1,11 @@
 package logs
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
-	"os"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lambdad/lambdad/test/recorded"
 )
 
 // scenarios make the requests that AWS was asked when testdata/recorded.json was
@@ -130,13 +127,13 @@ var scenarios = map[string]func(h *house) object{
 }
 
 // notBuilt are the families of recorded cases whose operations answer that they
-// are not implemented, each with the reason.
-var notBuilt = map[string]string{
-	"logs_delivery":          "deliveries go to S3, Firehose and other log sources, which are not here yet",
-	"logs_destinations":      "destinations are Kinesis streams, which are not here yet",
-	"logs_export_tasks":      "exports go to S3, which is not here yet",
-	"logs_queries":           "Logs Insights has a query language of its own, not built yet",
-	"logs_resource_policies": "resource policies let other AWS services write logs, and none does here yet",
+// are not implemented.
+var notBuilt = []recorded.Exception{
+	{Case: "^logs_delivery::", Reason: "deliveries go to S3, Firehose and other log sources, which are not here yet"},
+	{Case: "^logs_destinations::", Reason: "destinations are Kinesis streams, which are not here yet"},
+	{Case: "^logs_export_tasks::", Reason: "exports go to S3, which is not here yet"},
+	{Case: "^logs_queries::", Reason: "Logs Insights has a query language of its own, not built yet"},
+	{Case: "^logs_resource_policies::", Reason: "resource policies let other AWS services write logs, and none does here yet"},
 }
 
 func filter(group, name, pattern, value string) object {
@@ -155,119 +152,13 @@ func (h *house) event(after int64, message string) object {
 	return object{"timestamp": h.clock.Load() + after, "message": message}
 }
 
-// TestRecorded compares every answer with AWS's, field by field; the last line
-// counts, for docs/guide/compatibility.md.
+// TestRecorded compares every answer with AWS's, field by field.
 func TestRecorded(t *testing.T) {
-	b, err := os.ReadFile("testdata/recorded.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases map[string]struct{ Answers object }
-	if err := json.Unmarshal(b, &cases); err != nil {
-		t.Fatal(err)
-	}
-	matched, total := 0, 0
-	left := make(map[string]int)
-	for _, name := range slices.Sorted(maps.Keys(cases)) {
-		want := cases[name].Answers
-		total += len(want)
-		scenario := scenarios[name]
-		if scenario == nil {
-			family, _, _ := strings.Cut(name, "::")
-			if notBuilt[family] == "" {
-				t.Errorf("%s has neither a scenario nor a reason", name)
-			}
-			left[family] += len(want)
-			continue
+	suite := recorded.Suite{Service: "CloudWatch Logs", File: "testdata/recorded.json", Account: string(testAccount), Region: string(testRegion), Exceptions: notBuilt}
+	suite.Run(t, func(t *testing.T, c recorded.Case) map[string]any {
+		if scenario := scenarios[c.Name]; scenario != nil {
+			return scenario(newHouse(t, nil))
 		}
-		t.Run(name, func(t *testing.T) {
-			got := scenario(newHouse(t, nil))
-			for label, answer := range want {
-				c := comparison{bound: make(map[string]string)}
-				c.compare(label, answer, got[label])
-				for _, d := range c.differences {
-					t.Error(d)
-				}
-				if len(c.differences) == 0 {
-					matched++
-				}
-			}
-		})
-	}
-	for _, family := range slices.Sorted(maps.Keys(left)) {
-		t.Logf("%s, %d answers: %s", family, left[family], notBuilt[family])
-	}
-	t.Logf("recorded answers of CloudWatch Logs: %d of %d match", matched, total)
-}
-
-// comparison binds placeholders such as <log-group-name:1> to what they first meet.
-type comparison struct {
-	bound       map[string]string
-	differences []string
-}
-
-// anyValue are the words that stand in recordings for times and counts.
-var anyValue = map[string]bool{"timestamp": true, "too-new-log-event-start-index": true}
-
-var placeholder = regexp.MustCompile(`<[\w:-]+>`)
-
-func (c *comparison) compare(path string, want, got any) {
-	switch w := want.(type) {
-	case object:
-		g, ok := got.(object)
-		if !ok || !slices.Equal(slices.Sorted(maps.Keys(w)), slices.Sorted(maps.Keys(g))) {
-			c.differ(path, want, got)
-			return
-		}
-		for key := range w {
-			c.compare(path+"."+key, w[key], g[key])
-		}
-	case []any:
-		g, ok := got.([]any)
-		if !ok || len(g) != len(w) {
-			c.differ(path, want, got)
-			return
-		}
-		for i := range w {
-			c.compare(fmt.Sprintf("%s[%d]", path, i), w[i], g[i])
-		}
-	case string:
-		if anyValue[w] {
-			if _, ok := got.(float64); !ok {
-				c.differ(path, want, got)
-			}
-			return
-		}
-		g, ok := got.(string)
-		if !ok || !c.text(w, g) {
-			c.differ(path, want, got)
-		}
-	default:
-		if want != got {
-			c.differ(path, want, got)
-		}
-	}
-}
-
-func (c *comparison) text(want, got string) bool {
-	names := placeholder.FindAllString(want, -1)
-	parts := placeholder.Split(want, -1)
-	for i := range parts {
-		parts[i] = regexp.QuoteMeta(parts[i])
-	}
-	found := regexp.MustCompile("^" + strings.Join(parts, "(.+)") + "$").FindStringSubmatch(got)
-	if found == nil {
-		return false
-	}
-	for i, name := range names {
-		if before, ok := c.bound[name]; ok && before != found[i+1] {
-			return false
-		}
-		c.bound[name] = found[i+1]
-	}
-	return true
-}
-
-func (c *comparison) differ(path string, want, got any) {
-	c.differences = append(c.differences, fmt.Sprintf("%s: got %v, want %v", path, got, want))
+		return nil
+	})
 }

@@ -1,26 +1,25 @@
 package sts_test
 
 import (
-	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 
 	iamcontrol "github.com/lambdad/lambdad/internal/control/iam"
-	"github.com/lambdad/lambdad/internal/control/iam/recordedtest"
+	"github.com/lambdad/lambdad/internal/control/iam/iamtest"
 	control "github.com/lambdad/lambdad/internal/control/sts"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/wire/sigv4"
+	"github.com/lambdad/lambdad/test/recorded"
 )
 
 type (
-	object = recordedtest.Object
-	params = recordedtest.Params
+	object = iamtest.Object
+	params = iamtest.Params
 )
 
-func open(t *testing.T) *recordedtest.House {
-	return recordedtest.Open(t, iam.ModeSigV4, iamcontrol.Handlers, control.Handlers)
+func open(t *testing.T) *iamtest.House {
+	return iamtest.Open(t, iam.ModeSigV4, iamcontrol.Handlers, control.Handlers)
 }
 
 const trustAccount = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}]}`
@@ -28,9 +27,9 @@ const trustAccount = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Pr
 const roleARN = "arn:aws:iam::000000000000:role/r"
 
 // play makes the requests that the labels of a case tell.
-func play(h *recordedtest.House, name string) map[string]object {
-	out := map[string]object{}
-	switch name[strings.LastIndex(name, "::")+2:] {
+func play(h *iamtest.House, c recorded.Case) object {
+	out := object{}
+	switch c.Function() {
 	case "test_assume_role":
 		out["create-role"] = h.IAM("CreateRole", params{"RoleName": "r", "AssumeRolePolicyDocument": trustAccount})
 		out["role-session-name"] = object{"RoleSessionName": "session"} // what the test noted of its own request
@@ -50,27 +49,10 @@ func play(h *recordedtest.House, name string) map[string]object {
 
 // TestRecorded compares with what AWS answered; every recorded case of STS is played.
 func TestRecorded(t *testing.T) {
-	cases := recordedtest.Load(t, "testdata/recorded.json")
-	matched, total := 0, 0
-	for _, name := range slices.Sorted(maps.Keys(cases)) {
-		t.Run(name, func(t *testing.T) {
-			got, bound, ok := play(open(t), name), map[string]string{}, true
-			for _, label := range slices.Sorted(maps.Keys(cases[name])) {
-				for _, bad := range recordedtest.Match(cases[name][label], got[label], bound) {
-					t.Errorf("%s%s", label, bad)
-					ok = false
-				}
-			}
-			total++
-			if ok {
-				matched++
-			}
-		})
-	}
-	fmt.Printf("recorded cases of STS: %d of %d match\n", matched, total)
-	if matched != total {
-		t.Errorf("%d of %d cases match", matched, total)
-	}
+	suite := recorded.Suite{Service: "STS", File: "testdata/recorded.json", Account: "000000000000", Region: "us-east-1"}
+	suite.Run(t, func(t *testing.T, c recorded.Case) map[string]any {
+		return play(open(t), c)
+	})
 }
 
 func credentialsOf(t *testing.T, answer object) sigv4.Credentials {
@@ -82,7 +64,7 @@ func credentialsOf(t *testing.T, answer object) sigv4.Credentials {
 	return sigv4.Credentials{AccessKeyID: c["AccessKeyId"].(string), SecretAccessKey: c["SecretAccessKey"].(string), SessionToken: c["SessionToken"].(string)}
 }
 
-func newUser(t *testing.T, h *recordedtest.House, name string) sigv4.Credentials {
+func newUser(t *testing.T, h *iamtest.House, name string) sigv4.Credentials {
 	t.Helper()
 	h.IAM("CreateUser", params{"UserName": name})
 	k, ok := h.IAM("CreateAccessKey", params{"UserName": name})["AccessKey"].(object)

@@ -1,8 +1,7 @@
-// Package recordedtest owns what the tests of IAM and STS need to replay recorded
-// answers of AWS: a server with both services over an in-memory store, a client
-// that signs, and a comparison that knows the recordings' placeholders. It must
-// never be imported by code that is not a test.
-package recordedtest
+// Package iamtest owns what the tests of IAM and STS ask: a server with both
+// services over an in-memory store, and a client that signs and gives answers in
+// boto3's form. It must never be imported by code that is not a test.
+package iamtest
 
 import (
 	"bytes"
@@ -13,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -199,25 +197,4 @@ func (n *node) value(t reflect.Type) any {
 		}
 	}
 	return n.Text
-}
-
-// Case is one recorded test: its answers by label.
-type Case map[string]Object
-
-// Load reads a file of recordings.
-func Load(t *testing.T, path string) map[string]Case {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file map[string]struct{ Answers Case }
-	if err := json.Unmarshal(b, &file); err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]Case{}
-	for name, c := range file {
-		out[name] = c.Answers
-	}
-	return out
 }
