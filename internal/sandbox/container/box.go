@@ -201,6 +201,10 @@ func (b *box) parkMessage(spec sandbox.ParkSpec, mounts *trees) (pid1.Park, erro
 		Masked:   masked,
 		Frozen:   frozen,
 		RootKiB:  rootKiB,
+
+		Descriptors: sandbox.DescriptorsMax,
+		Processes:   sandbox.ProcessesMax,
+
 		Listen:   []int32{port(sandbox.RuntimeAPIAddress), port(sandbox.EndpointAddress)},
 		Rootless: b.driver.rootless,
 		UID:      programUID,
@@ -405,10 +409,10 @@ func (b *box) destroy() error {
 		errs = append(errs, b.process.kill())
 	}
 	if b.group != nil {
-		errs = append(errs, b.group.Kill(ctx)) // a frozen one dies only here
+		errs = append(errs, b.group.End()) // a frozen one dies only here
 	}
 	if b.process != nil && b.replies != nil {
-		errs = append(errs, b.drain(ctx))
+		errs = append(errs, b.drain(ctx)) // and with process 1 everything inside
 	}
 	if b.control != nil {
 		errs = append(errs, b.control.Close())

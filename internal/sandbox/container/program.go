@@ -130,14 +130,12 @@ func (b *box) start(ctx context.Context, spec sandbox.StartSpec, writer *os.File
 
 func (b *box) startMessage(ctx context.Context, spec sandbox.StartSpec, mounts *trees) (pid1.Start, error) {
 	m := pid1.Start{
-		TmpMiB:      int32(spec.Limits.TmpMiB),
-		TmpInodes:   int32(spec.Limits.TmpMiB * inodesPerMiB),
-		Descriptors: sandbox.DescriptorsMax,
-		Processes:   sandbox.ProcessesMax,
-		Filter:      b.driver.filter,
-		Argv:        spec.Argv,
-		Env:         spec.Env,
-		Dir:         spec.Dir,
+		TmpMiB:    int32(spec.Limits.TmpMiB),
+		TmpInodes: int32(spec.Limits.TmpMiB * inodesPerMiB),
+		Filter:    b.driver.filter,
+		Argv:      spec.Argv,
+		Env:       spec.Env,
+		Dir:       spec.Dir,
 	}
 	if m.Dir == "" {
 		m.Dir = codeDir

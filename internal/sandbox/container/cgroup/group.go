@@ -233,13 +233,7 @@ func (g *Group) Thaw() error {
 
 // Kill ends every process in the group, frozen or not, and waits for it to be empty.
 func (g *Group) Kill(ctx context.Context) error {
-	if g.v2 != "" {
-		// Kernels before 5.14 have no cgroup.kill; the loop below serves them.
-		if err := optional(write(g.v2, "cgroup.kill", "1")); err != nil {
-			return err
-		}
-	}
-	if err := g.Thaw(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrNotExist) {
+	if err := g.End(); err != nil {
 		return err
 	}
 	return settle(ctx, func() (bool, error) {
@@ -254,6 +248,21 @@ func (g *Group) Kill(ctx context.Context) error {
 		}
 		return len(left) == 0, nil
 	})
+}
+
+// End kills every process in the group where the kernel does that by itself,
+// and lets frozen ones notice that they are dead. It waits for nothing.
+func (g *Group) End() error {
+	if g.v2 != "" {
+		// Kernels before 5.14 have no cgroup.kill.
+		if err := optional(write(g.v2, "cgroup.kill", "1")); err != nil {
+			return err
+		}
+	}
+	if err := g.Thaw(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // processes lists who is left. A group that is gone has none.

@@ -63,6 +63,9 @@ func (b *box) furnish() ([]int, error) {
 		return nil, wrap("sethostname", err)
 	}
 	closeAll(b.fds)
+	if err := b.surrender(); err != nil {
+		return nil, err
+	}
 	return b.listen()
 }
 
@@ -209,12 +212,15 @@ func makeDirs(path string) error {
 			continue
 		}
 		dir := path[:end]
+		err := unix.Mkdir(dir, 0o755)
+		if err == nil {
+			continue
+		}
+		if err != unix.EEXIST {
+			return err
+		}
 		var stat unix.Stat_t
 		switch err := unix.Lstat(dir, &stat); {
-		case err == unix.ENOENT:
-			if err := unix.Mkdir(dir, 0o755); err != nil {
-				return err
-			}
 		case err != nil:
 			return err
 		case stat.Mode&unix.S_IFMT == unix.S_IFLNK:

@@ -62,6 +62,8 @@ type Park struct {
 	// Rootless: process 1 has one id only and clones mounts itself.
 	Rootless bool
 	UID, GID int32
+	// Descriptors and Processes are the program's limits.
+	Descriptors, Processes int32
 }
 
 // Start gives the sandbox its program. Descriptor 0 is the program's output.
@@ -70,14 +72,12 @@ type Start struct {
 	// Layers are merged at /opt, the last one on top.
 	Layers []Mount
 	// TmpMiB sizes the memory-backed /tmp; 0 where Mounts hold a /tmp.
-	TmpMiB      int32
-	TmpInodes   int32
-	Descriptors int32
-	Processes   int32
-	Filter      []byte // seccomp: struct sock_filter[]
-	Argv        []string
-	Env         []string
-	Dir         string
+	TmpMiB    int32
+	TmpInodes int32
+	Filter    []byte // seccomp: struct sock_filter[]
+	Argv      []string
+	Env       []string
+	Dir       string
 }
 
 // Order asks process 1 to send a signal to every process.
@@ -135,6 +135,8 @@ func (m Park) Encode() []byte {
 	e.bool(m.Rootless)
 	e.int(m.UID)
 	e.int(m.GID)
+	e.int(m.Descriptors)
+	e.int(m.Processes)
 	return e.p
 }
 
@@ -156,6 +158,8 @@ func (m *Park) decode(p []byte) error {
 	m.Rootless = d.bool()
 	m.UID = d.int()
 	m.GID = d.int()
+	m.Descriptors = d.int()
+	m.Processes = d.int()
 	return d.err
 }
 
@@ -166,8 +170,6 @@ func (m Start) Encode() []byte {
 	e.mounts(m.Layers)
 	e.int(m.TmpMiB)
 	e.int(m.TmpInodes)
-	e.int(m.Descriptors)
-	e.int(m.Processes)
 	e.string(string(m.Filter))
 	e.strings(m.Argv)
 	e.strings(m.Env)
@@ -181,8 +183,6 @@ func (m *Start) decode(p []byte) error {
 	m.Layers = d.mounts()
 	m.TmpMiB = d.int()
 	m.TmpInodes = d.int()
-	m.Descriptors = d.int()
-	m.Processes = d.int()
 	m.Filter = []byte(d.string())
 	m.Argv = d.strings()
 	m.Env = d.strings()

@@ -10,14 +10,14 @@ func TestRoundTrip(t *testing.T) {
 	park := Park{
 		Hostname: "h", BaseSet: true, Base: mounts[0], Dirs: []string{"/x", ""}, Mounts: mounts,
 		Files: []File{{Path: "/f", Content: "a\x00b"}, {Path: "/l", Content: "/f", Link: true}}, Masked: []string{"m"}, Frozen: []string{"f"},
-		RootKiB: 1, Listen: []int32{9001, 4566}, ListenUDP: []int32{53}, Rootless: true, UID: 993, GID: -1,
+		RootKiB: 1, Listen: []int32{9001, 4566}, ListenUDP: []int32{53}, Rootless: true, UID: 993, GID: -1, Descriptors: 5, Processes: 6,
 	}
 	var gotPark Park
 	if err := gotPark.decode(park.Encode()); err != nil || !reflect.DeepEqual(gotPark, park) {
 		t.Errorf("%+v, %v", gotPark, err)
 	}
 	start := Start{
-		Mounts: mounts, Layers: mounts[:1], TmpMiB: 512, TmpInodes: 5, Descriptors: 1024, Processes: 7, Filter: []byte{1, 2, 3},
+		Mounts: mounts, Layers: mounts[:1], TmpMiB: 512, TmpInodes: 5, Filter: []byte{1, 2, 3},
 		Argv: []string{"/p", ""}, Env: []string{"A=1"}, Dir: "/d",
 	}
 	var gotStart Start

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,8 @@ const ControlFD = 3
 // Name is argv[0] of process 1, so that a program which can also be process 1
 // recognises that it is asked to be.
 const Name = "lambdad-init"
+
+var comm = [16]byte{'l', 'a', 'm', 'b', 'd', 'a', 'd', '-', 'i', 'n', 'i', 't'}
 
 // buffer receives requests. It lies in .bss: only the pages used are resident.
 var buffer [MessageMax]byte
@@ -40,6 +43,11 @@ func Main() int {
 	fds, err := receive(&park)
 	if err != nil {
 		return 1 // the driver is gone: nobody to tell
+	}
+	// Its file has the name of a descriptor.
+	if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&comm)), 0, 0, 0); err != nil {
+		fail(wrap("set name", err))
+		return 1
 	}
 	box := &box{park: park, fds: fds}
 	listeners, err := box.furnish()
@@ -68,6 +76,11 @@ func Main() int {
 	}
 	unix.Close(pidfd)
 	closeAll(fds)
+	// The program runs, and nobody waits for this.
+	if err := dropCapabilities(); err != nil {
+		fail(wrap("drop capabilities", err))
+		return 1
+	}
 	go obey()
 	return reap(pid)
 }

@@ -36,8 +36,11 @@ func (b *box) start(start Start) (pid, pidfd int, err error) {
 	if err != nil {
 		return 0, 0, wrap("open /dev/null", err)
 	}
-	if err := b.surrender(start); err != nil {
-		return 0, 0, err
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return 0, 0, wrap("no_new_privs", err)
+	}
+	if err := loadFilter(start.Filter); err != nil {
+		return 0, 0, wrap("seccomp", err)
 	}
 	pidfd = -1
 	attributes := &syscall.ProcAttr{
@@ -54,9 +57,6 @@ func (b *box) start(start Start) (pid, pidfd int, err error) {
 		return 0, 0, wrap("start "+start.Argv[0], err)
 	}
 	unix.Close(null)
-	if err := dropCapabilities(); err != nil {
-		return 0, 0, wrap("drop capabilities", err)
-	}
 	return pid, pidfd, nil
 }
 
@@ -107,17 +107,17 @@ func (b *box) seal() error {
 	return wrap("seal the root", unix.MountSetattr(unix.AT_FDCWD, "/", 0, &attributes))
 }
 
-// surrender gives up, for this thread and whatever it starts, everything that
-// the program must not have. Real capabilities of process 1 itself go after
-// the program has been started, which takes them to change its ids.
-func (b *box) surrender(start Start) error {
+// surrender gives up, for this thread and whatever it starts, what the program
+// must not have and process 1 itself does not need any more. It needs to mount,
+// and its capabilities until it has started the program, to change the ids.
+func (b *box) surrender() error {
 	limits := []struct {
 		resource int
 		value    uint64
 	}{
 		{unix.RLIMIT_CORE, 0},
-		{unix.RLIMIT_NOFILE, uint64(start.Descriptors)},
-		{unix.RLIMIT_NPROC, uint64(start.Processes)},
+		{unix.RLIMIT_NOFILE, uint64(b.park.Descriptors)},
+		{unix.RLIMIT_NPROC, uint64(b.park.Processes)},
 		{unix.RLIMIT_MEMLOCK, 64 << 10}, // as on Lambda
 	}
 	for _, l := range limits {
@@ -145,10 +145,7 @@ func (b *box) surrender(start Start) error {
 			return wrap("drop bounding capability", err)
 		}
 	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return wrap("no_new_privs", err)
-	}
-	return wrap("seccomp", loadFilter(start.Filter))
+	return nil
 }
 
 // loadFilter installs the program on every thread of process 1.
