@@ -17,146 +17,57 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// Answers that differ on purpose or that this test cannot ask for, each with the reason. A field
-// named here is taken out of both sides before comparing.
-var known = map[string]string{
-	"environment.AWS_ENDPOINT_URL":         "ours: an SDK inside a function reaches lambdad by it",
-	"environment.AWS_LAMBDA_RUNTIME_API":   "the Runtime API is on the sandbox's own loopback, not on 169.254.100.1",
-	"environment.AWS_XRAY_DAEMON_ADDRESS":  "as the Runtime API",
-	"environment._AWS_XRAY_DAEMON_ADDRESS": "as the Runtime API",
-	"environment.RUBYLIB":                  "AWS's names the gem of its own runtime client",
-	"environment.GEM_HOME":                 "as RUBYLIB",
-	"environment.GEM_PATH":                 "as RUBYLIB",
-	"environment.LD_LIBRARY_PATH":          "a runtime taken from the host brings its own library folders",
-	"environment.PATH":                     "a runtime taken from the host has its interpreter in its own folder",
-	"environment.LC_CTYPE":                 "Python sets it itself where the system lacks AWS's en_US.UTF-8",
-	"environment.NODE_EXTRA_CA_CERTS":      "names a file of AWS's images",
-}
+// Cases that are not asked: their functions are not ours to run.
+const (
+	rustProgram   = `TestLambdaRuntimesCommon::.*\[provided`
+	filesOfImages = `test_runtime_introspection_x86`
+)
 
-// exceptions are single differences that stay, each with the reason.
-var exceptions = []struct{ name, difference, reason string }{
-	{`test_lambda_runtime_error$`, `stackTrace`, "the interpreter is in its own folder, and of another patch release"},
-	{`test_runtime_ulimits$`, `RLIMIT_NPROC`, "1,024 processes, as documented, are what the sandbox's control group allows"},
-	{`test_runtime_ulimits$`, `RLIMIT_CORE`, "no core files: the host's handler of them would run outside of the sandbox"},
-	{`test_lambda_runtime_exit_segfault$`, ``, "a crash is told at once; AWS let it run into the timeout"},
-	{`test_lambda_with_context$`, `creation: CreateFunctionResponse\.(LoggingConfig|RuntimeVersionConfig|SnapStart)`, "recorded before these fields existed"},
-}
-
-// skipped cases, each with the reason.
-var skipped = []struct{ pattern, reason string }{
-	{`TestLambdaRuntimesCommon::.*\[provided`, "the recorded function is a Rust program"},
-	{`test_runtime_introspection_x86`, "asks for files of AWS's own images"},
+func suite(region string) *recorded.Suite {
+	return &recorded.Suite{
+		Service: "Lambda, invokes", File: "testdata/invoke.json", Account: "000000000000", Region: region,
+		Exceptions: []recorded.Exception{
+			{Case: rustProgram, Reason: "the recorded function is a Rust program, which the test does not build"},
+			{Case: filesOfImages, Reason: "asks for files of AWS's own images"},
+			{Case: `test_lambda_runtime_error$`, Difference: `stackTrace`, Reason: "a stack trace names the interpreter's own files and lines, which are of another patch release here"},
+			{Case: `test_runtime_ulimits$`, Difference: `RLIMIT_(NPROC|CORE)`, Reason: "no core files, which the host would handle outside of the sandbox; processes are limited to 1,024 for the sandbox, not for the user"},
+			{Case: `test_lambda_runtime_exit_segfault$`, Reason: "a crash is told at once; AWS let it run into the timeout"},
+			{Case: `test_lambda_with_context$`, Label: `^creation$`, Difference: `^CreateFunctionResponse\.(LoggingConfig|RuntimeVersionConfig|SnapStart)`, Reason: "recorded before LoggingConfig, SnapStart and RuntimeVersionConfig were answered"},
+		},
+		Fields: []recorded.Field{
+			{Path: "environment.AWS_ENDPOINT_URL", Reason: "ours: an SDK inside a function reaches lambdad by it"},
+			{Path: "environment.AWS_LAMBDA_RUNTIME_API", Reason: "the Runtime API is on the sandbox's own loopback, not on 169.254.100.1"},
+			{Path: "environment.AWS_XRAY_DAEMON_ADDRESS", Reason: "as the Runtime API"},
+			{Path: "environment._AWS_XRAY_DAEMON_ADDRESS", Reason: "as the Runtime API"},
+			{Path: "environment.RUBYLIB", Reason: "AWS's names the gem of its own runtime client"},
+			{Path: "environment.LD_LIBRARY_PATH", Reason: "a runtime taken from the host brings its own library folders", HostsOwn: true},
+			{Path: "environment.PATH", Reason: "a runtime taken from the host has its interpreter in its own folder", HostsOwn: true},
+			{Path: "environment.LC_CTYPE", Reason: "Python sets it itself where the system lacks AWS's en_US.UTF-8", HostsOwn: true},
+			{Path: "environment.NODE_EXTRA_CA_CERTS", Reason: "names a file of AWS's images"},
+		},
+	}
 }
 
 // TestInvokes makes the requests behind the recorded invokes with functions of our own that do what
 // the recorded ones did.
 func TestInvokes(t *testing.T) {
-	cases, err := recorded.Load("testdata/invoke.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	h := house.Start(t)
 	c := newClient(t, h)
-	answers, matched := 0, 0
-	for i, rec := range cases {
-		t.Run(rec.Name, func(t *testing.T) {
-			for _, s := range skipped {
-				if regexp.MustCompile(s.pattern).MatchString(rec.Name) {
-					t.Skip(s.reason)
-				}
-			}
-			name := fmt.Sprintf("rec-%d", i)
-			got := ask(t, c, name, rec)
-			compare := recorded.NewComparison("000000000000", h.Region)
-			for _, label := range labels(rec) {
-				answers++
-				mine, asked := got[label]
-				if !asked {
-					t.Errorf("%s: not asked", label)
-					continue
-				}
-				diffs := compare.Compare(without(mine), without(rec.Answers[label]))
-				for _, d := range diffs {
-					if d = label + ": " + d; !excepted(rec.Name, d) {
-						t.Error(d)
-					}
-				}
-				if len(diffs) == 0 {
-					matched++
-				}
-			}
-		})
-	}
-	t.Logf("recorded invokes: %d of %d answers match", matched, answers)
-}
-
-func excepted(name, difference string) bool {
-	for _, e := range exceptions {
-		if regexp.MustCompile(e.name).MatchString(name) && regexp.MustCompile(e.difference).MatchString(difference) {
-			return true
+	notAsked := regexp.MustCompile(rustProgram + "|" + filesOfImages)
+	i := 0
+	suite(string(h.Region)).Run(t, func(t *testing.T, rec recorded.Case) map[string]any {
+		if notAsked.MatchString(rec.Name) {
+			return nil
 		}
-	}
-	return false
-}
-
-// labels in the order of the requests: creations first, so that their placeholders are bound.
-func labels(rec recorded.Case) []string {
-	var first, rest []string
-	for label := range rec.Answers {
-		if strings.Contains(label, "creat") {
-			first = append(first, label)
-		} else {
-			rest = append(rest, label)
-		}
-	}
-	return append(first, rest...)
-}
-
-// without takes the known differences out.
-func without(v any) any {
-	text, _ := json.Marshal(v)
-	var out any
-	if json.Unmarshal(text, &out) != nil {
-		return v
-	}
-	var walk func(v any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			if env, ok := v["environment"].(map[string]any); ok {
-				for path := range known {
-					if key, ok := strings.CutPrefix(path, "environment."); ok {
-						delete(env, key)
-					}
-				}
-			}
-			for _, child := range v {
-				walk(child)
-			}
-		case []any:
-			for _, child := range v {
-				walk(child)
-			}
-		}
-	}
-	walk(out)
-	return out
-}
-
-// parameter is what stands in the brackets of a case's name, e.g. python3.13.
-func parameter(name string) string {
-	if _, p, ok := strings.Cut(name, "["); ok {
-		return strings.TrimSuffix(p, "]")
-	}
-	return ""
+		i++
+		return ask(t, c, fmt.Sprintf("rec-%d", i), rec)
+	})
 }
 
 // ask makes the requests of one case.
 func ask(t *testing.T, c *client, name string, rec recorded.Case) map[string]any {
 	t.Helper()
-	test := rec.Name[strings.LastIndex(rec.Name, "::")+2:]
-	test, _, _ = strings.Cut(test, "[")
-	runtime := parameter(rec.Name)
+	runtime := rec.Parameter()
 	create := func(in map[string]any, files map[string]string) map[string]any {
 		t.Helper()
 		in["FunctionName"] = name
@@ -176,7 +87,7 @@ func ask(t *testing.T, c *client, name string, rec recorded.Case) map[string]any
 	}
 	python := func(source string) map[string]string { return map[string]string{"handler.py": source} }
 
-	switch test {
+	switch rec.Function() {
 	case "test_introspection_invoke":
 		in, files := common(t, runtime, introspection)
 		in["Environment"] = map[string]any{"Variables": map[string]any{"TEST_KEY": "TEST_VAL"}}
@@ -284,7 +195,7 @@ func ask(t *testing.T, c *client, name string, rec recorded.Case) map[string]any
 			"log_entries":   map[string]any{"logs": lines},
 		}
 	}
-	t.Fatalf("no requests are written for %s", test)
+	t.Fatalf("no requests are written for %s", rec.Name)
 	return nil
 }
 
