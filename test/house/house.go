@@ -7,6 +7,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -68,8 +69,14 @@ func Binary(t testing.TB) string {
 		if buildErr != nil {
 			return
 		}
-		// Process 1 of a sandbox is found beside the program.
-		cmd := exec.Command("go", "build", "-trimpath", "-o", buildDir, "github.com/lambdad/lambdad/cmd/lambdad", "github.com/lambdad/lambdad/cmd/lambdad-init")
+		// Process 1 of a sandbox is found beside the program. One that an earlier `make build` left
+		// to be embedded is not of this source.
+		overlay, err := withoutEmbedded(buildDir)
+		if err != nil {
+			buildErr = err
+			return
+		}
+		cmd := exec.Command("go", "build", "-trimpath", "-overlay", overlay, "-o", buildDir, "github.com/lambdad/lambdad/cmd/lambdad", "github.com/lambdad/lambdad/cmd/lambdad-init")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			buildErr = fmt.Errorf("build lambdad: %w\n%s", err, out)
@@ -81,11 +88,27 @@ func Binary(t testing.TB) string {
 	return filepath.Join(buildDir, "lambdad")
 }
 
+// withoutEmbedded writes an overlay for go build in which no lambdad-init waits to be embedded.
+func withoutEmbedded(dir string) (string, error) {
+	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/lambdad/lambdad/internal/sandbox/container").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the sources: %w", err)
+	}
+	embedded := filepath.Join(strings.TrimSpace(string(out)), "initbin", "lambdad-init")
+	content, err := json.Marshal(map[string]map[string]string{"Replace": {embedded: ""}})
+	if err != nil {
+		return "", err
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, content, 0o644)
+}
+
 // Start runs `lambdad serve` with the flags given on a free loopback port until
 // the test ends. The runtimes are the nearest that the machine has unless a flag says
 // otherwise.
 func Start(t testing.TB, flags ...string) *House {
 	t.Helper()
+	NeedNamespaces(t, nil)
 	h := &House{t: t, binary: Binary(t), Data: filepath.Join(t.TempDir(), "data"), Region: "us-east-1", listen: freePort(t)}
 	h.Endpoint = "http://" + h.listen
 	h.args = append([]string{"serve", "--data", h.Data, "--listen", h.listen, "--region", h.Region, "--runtimes", "nearest", "--log-level", "debug"}, flags...)
@@ -97,6 +120,17 @@ func Start(t testing.TB, flags ...string) *House {
 		}
 	})
 	return h
+}
+
+// NeedNamespaces skips the test where a user (nil: this one) may not make user namespaces, as in
+// a chroot or a confined container: no sandbox starts there.
+func NeedNamespaces(t testing.TB, user *syscall.Credential) {
+	t.Helper()
+	cmd := exec.Command("unshare", "--user", "--net", "true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("user namespaces are not allowed here: %v: %s", err, bytes.TrimSpace(out))
+	}
 }
 
 // Run starts the program (again, after Stop or Kill) and waits until it is ready.

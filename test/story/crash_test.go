@@ -19,7 +19,6 @@ const sleeper = "import time\ndef handler(event, context):\n    time.sleep(event
 // TestKillAndRestart kills lambdad with environments alive and sees that the next start has every
 // function, no orphan, and serves.
 func TestKillAndRestart(t *testing.T) {
-	needRoot(t)
 	h := house.Start(t)
 	c := h.Client(t)
 	var names []string

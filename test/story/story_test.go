@@ -10,10 +10,3 @@ import (
 )
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-}
