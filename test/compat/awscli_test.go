@@ -3,6 +3,7 @@ package compat
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,8 +16,8 @@ import (
 
 // TestAWSCLI is the README's story, told with the aws command line.
 func TestAWSCLI(t *testing.T) {
-	aws := needProgram(t, "aws")
 	h := house.Start(t)
+	aws := atEndpoint(t, h, needProgram(t, "aws"))
 	dir := t.TempDir()
 	writeFile(t, dir, "code.zip", house.Zip(t, map[string]string{"app.py": pythonHandler}))
 	writeFile(t, dir, "code2.zip", house.Zip(t, map[string]string{"app.py": strings.ReplaceAll(pythonHandler, `"version":`, `"changed": True, "version":`)}))
@@ -87,17 +88,16 @@ func TestAWSCLI(t *testing.T) {
 
 // TestAWSLogsTail follows a function's log while it runs; it needs version 2 of the command line.
 func TestAWSLogsTail(t *testing.T) {
-	aws := needCLI2(t)
 	h := house.Start(t)
+	aws := atEndpoint(t, h, needCLI2(t))
 	dir := t.TempDir()
-	// The version that Debian 12 has does not read AWS_ENDPOINT_URL yet.
-	logs := []string{"--endpoint-url", h.Endpoint, "logs"}
-	run(t, h, dir, aws, append(logs, "create-log-group", "--log-group-name", "g")...)
-	run(t, h, dir, aws, append(logs, "create-log-stream", "--log-group-name", "g", "--log-stream-name", "s")...)
+	run(t, h, dir, aws, "logs", "create-log-group", "--log-group-name", "g")
+	run(t, h, dir, aws, "logs", "create-log-stream", "--log-group-name", "g", "--log-stream-name", "s")
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	tail := h.Command(ctx, aws, append(logs, "tail", "g", "--follow", "--since", "1h")...)
+	tail := h.Command(ctx, aws, "logs", "tail", "g", "--follow", "--since", "1h")
+	tail.Env = append(tail.Env, "PYTHONUNBUFFERED=1") // it writes to a pipe here
 	out, err := tail.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -121,11 +121,37 @@ func TestAWSLogsTail(t *testing.T) {
 	}()
 	for _, message := range []string{"first line", "second line"} {
 		events, _ := json.Marshal([]map[string]any{{"timestamp": time.Now().UnixMilli(), "message": message}})
-		run(t, h, dir, aws, append(logs, "put-log-events", "--log-group-name", "g", "--log-stream-name", "s", "--log-events", string(events))...)
+		run(t, h, dir, aws, "logs", "put-log-events", "--log-group-name", "g", "--log-stream-name", "s", "--log-events", string(events))
 	}
 	if got := <-seen; !strings.Contains(got, "first line") || !strings.Contains(got, "second line") {
 		t.Errorf("tail printed %q", got)
 	}
+}
+
+// endpointVariable is the first release of each major version that reads AWS_ENDPOINT_URL.
+// Source: aws-cli's changelogs, 1.29.0 and 2.13.0. Debian 12 has an older one.
+var endpointVariable = map[int]int{1: 29, 2: 13}
+
+// atEndpoint is the command line itself, or, if it is too old to read AWS_ENDPOINT_URL, a script
+// that names the endpoint to it.
+func atEndpoint(t *testing.T, h *house.House, aws string) string {
+	t.Helper()
+	out, err := exec.Command(aws, "--version").CombinedOutput()
+	if err != nil {
+		t.Skipf("aws --version: %v", err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(string(out), "aws-cli/%d.%d", &major, &minor); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if first, known := endpointVariable[major]; !known || minor >= first {
+		return aws
+	}
+	script := writeFile(t, t.TempDir(), "aws", []byte("#!/bin/sh\nexec '"+aws+"' --endpoint-url '"+h.Endpoint+"' \"$@\"\n"))
+	if err := os.Chmod(script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return script
 }
 
 // cliInvoke invokes with --log-type Tail and returns the CLI's answer with "payload" and "log" decoded.
