@@ -23,8 +23,8 @@ type Event struct {
 const (
 	chunkBytesMax  = 256 << 10 // of messages, unless one alone is bigger
 	chunkEventsMax = 4096
-	// chunkSpan is how much time a chunk covers at most, so that a reader knows
-	// how far before a moment a chunk can begin that holds it.
+	// chunkSpan is how much time a chunk covers at most; a function's own cover
+	// little of it, and Stream.Span tells how much.
 	chunkSpan = int64(10 * time.Minute / time.Millisecond)
 )
 

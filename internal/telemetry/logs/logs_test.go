@@ -472,3 +472,53 @@ func FuzzDecodeChunk(f *testing.F) {
 		}
 	})
 }
+
+// TestPagesOfAFlood reads back, page by page, more than one search may read: a page must not
+// begin with everything before it.
+func TestPagesOfAFlood(t *testing.T) {
+	const lines, lineBytes = 48_000, 1 << 10
+	l, c, _ := made(t, "flood")
+	line := strings.Repeat("x", lineBytes)
+	for n := range lines / 1000 {
+		batch := make([]Event, 1000)
+		for i := range batch {
+			batch[i] = Event{Time: c.Now().UnixMilli() + int64(i/20), Message: line}
+		}
+		put(t, l, "flood", batch...)
+		c.Advance(time.Duration(50+n%3) * time.Millisecond)
+	}
+	for name, match := range map[string]func(string) bool{"all": nil, "none": func(string) bool { return false }} {
+		found, pages, token := 0, 0, ""
+		for {
+			page, next, err := l.Search(t.Context(), scope, "g", Search{Limit: 10_000, Token: token, Match: match})
+			if err != nil {
+				t.Fatal(err)
+			}
+			found += len(page)
+			if pages++; pages > 2*lines*lineBytes/pageBytesMax {
+				t.Fatalf("%s: %d pages and no end", name, pages)
+			}
+			if token = next; token == "" {
+				break
+			}
+		}
+		if match == nil && found != lines || match != nil && found != 0 {
+			t.Errorf("%s: found %d of %d", name, found, lines)
+		}
+	}
+	read, token := 0, ""
+	for {
+		page, err := l.Events(t.Context(), scope, "g", "flood", EventsQuery{FromHead: true, Token: token, Limit: 10_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += len(page.Events)
+		if token == page.Forward {
+			break
+		}
+		token = page.Forward
+	}
+	if read != lines {
+		t.Errorf("read %d of %d", read, lines)
+	}
+}

@@ -47,6 +47,7 @@ func (l *Logs) batch(g Group, st Stream, r store.Revision, events []Event) ([]st
 		st.First = first
 	}
 	st.Last = max(st.Last, last)
+	st.Span = max(st.Span, min(last-first, chunkSpan))
 	st.Ingested, st.Events = max(st.Ingested, l.millis()), true
 	record, err := streamWrite(g, st, store.IfRevision(r))
 	if err != nil {

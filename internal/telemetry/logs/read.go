@@ -82,7 +82,7 @@ func (l *Logs) forward(ctx context.Context, g Group, st Stream, after Position, 
 	if after.Compare(beforeTime(start)) < 0 {
 		after = beforeTime(start)
 	}
-	r := l.newReader(ctx, g.ID, st.ID, span{after: after, end: end})
+	r := l.newReader(ctx, g, st, span{after: after, end: end})
 	var events []Event
 	bytes := 0
 	for len(events) < limit {
@@ -127,7 +127,7 @@ func (l *Logs) backward(ctx context.Context, g Group, st Stream, before Position
 // tail keeps the last events from a time on, and tells whether earlier ones were
 // dropped for their bytes.
 func (l *Logs) tail(ctx context.Context, g Group, st Stream, before Position, from, end int64, limit int) (events []Event, cut bool, err error) {
-	r := l.newReader(ctx, g.ID, st.ID, span{after: beforeTime(from), atAfter: true, end: end})
+	r := l.newReader(ctx, g, st, span{after: beforeTime(from), atAfter: true, end: end})
 	bytes := 0
 	for {
 		e, ok, err := r.next()

@@ -38,17 +38,17 @@ type reader struct {
 	scanned *int // bytes of chunks decoded, counted up
 }
 
-func (l *Logs) newReader(ctx context.Context, group, stream string, s span) *reader {
+func (l *Logs) newReader(ctx context.Context, group Group, stream Stream, s span) *reader {
 	return l.countingReader(ctx, group, stream, s, new(int))
 }
 
-func (l *Logs) countingReader(ctx context.Context, group, stream string, s span, scanned *int) *reader {
+func (l *Logs) countingReader(ctx context.Context, group Group, stream Stream, s span, scanned *int) *reader {
 	return &reader{
 		logs:    l,
 		ctx:     ctx,
-		prefix:  streamChunks(group, stream),
+		prefix:  streamChunks(group.ID, stream.ID),
 		span:    s,
-		lastKey: chunkKeyBefore(group, stream, s.after.Time-chunkSpan),
+		lastKey: chunkKeyBefore(group.ID, stream.ID, s.after.Time-stream.Span),
 		more:    true,
 		scanned: scanned,
 	}

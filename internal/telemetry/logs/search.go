@@ -75,6 +75,9 @@ func (l *Logs) Search(ctx context.Context, s Scope, group string, q Search) (fou
 		if !ok {
 			return found, "", nil
 		}
+		if last == nil {
+			m.scanned = 0 // what lay before the token is not this page's: each page gets on
+		}
 		matched := q.Match == nil || q.Match(e.Message)
 		if matched {
 			bytes += len(e.Message)
@@ -189,7 +192,7 @@ func (m *merge) openDue() error {
 	for len(m.waiting) > 0 && (len(m.open) == 0 || m.waiting[0].First <= m.open[0].next.Time) {
 		st := m.waiting[0]
 		m.waiting = m.waiting[1:]
-		src := &source{stream: st, reader: m.logs.countingReader(m.ctx, m.group.ID, st.ID, m.span, &m.scanned)}
+		src := &source{stream: st, reader: m.logs.countingReader(m.ctx, m.group, st, m.span, &m.scanned)}
 		ok, err := src.advance()
 		if err != nil {
 			return err
