@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"sort"
 	"strings"
 )
@@ -23,6 +24,9 @@ type event struct {
 	// ImportPath names the package whose build failed.
 	ImportPath string
 }
+
+// noReason counts as a failure: who reads that a test was skipped must know why.
+const noReason = "no reason given"
 
 type result struct {
 	passed, failed int
@@ -75,7 +79,12 @@ func (r *result) take(e event) {
 		delete(r.output, key)
 	case "skip":
 		if e.Test != "" {
-			r.skips[skipReason(r.output[key])]++
+			reason := skipReason(r.output[key])
+			if reason == noReason {
+				fmt.Printf("--- FAIL %s: skipped, %s\n", key, reason)
+				r.failed++
+			}
+			r.skips[reason]++
 		}
 		delete(r.output, key)
 	case "fail":
@@ -100,16 +109,17 @@ func (r *result) count(e event, n *int) {
 	fmt.Printf("%s %s %.1fs\n", verdict, e.Package, e.Elapsed)
 }
 
+// logged is a line of a test's log; a suite's tests skip in files of any name.
+var logged = regexp.MustCompile(`^\s*\S+\.go:\d+: (.+)$`)
+
 // skipReason is the text that the test gave to Skip.
 func skipReason(output []string) string {
-	for _, line := range output {
-		if _, reason, ok := strings.Cut(line, "_test.go:"); ok {
-			if _, reason, ok = strings.Cut(reason, ": "); ok {
-				return strings.TrimSpace(reason)
-			}
+	for _, line := range output { // what is logged after it comes from cleanups
+		if m := logged.FindStringSubmatch(strings.TrimRight(line, "\n")); m != nil {
+			return strings.TrimSpace(m[1])
 		}
 	}
-	return "no reason given"
+	return noReason
 }
 
 func (r *result) print() {
