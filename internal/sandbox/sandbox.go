@@ -48,6 +48,16 @@ var (
 	ErrUnsupported = errors.New("sandbox: not supported here")
 )
 
+// ExecError means that everything was ready but the kernel would not execute the program:
+// the fault is the code's (or its runtime's), not the host's.
+type ExecError struct {
+	Path string // StartSpec.Argv[0]
+	Err  error  // e.g. syscall.ENOEXEC
+}
+
+func (e *ExecError) Error() string { return "fork/exec " + e.Path + ": " + e.Err.Error() }
+func (e *ExecError) Unwrap() error { return e.Err }
+
 // Mount is one directory or file of the host, seen read-only in the sandbox.
 type Mount struct {
 	Source string // absolute path on the host
@@ -149,6 +159,7 @@ type Sandbox interface {
 	// the listener is the identity. Destroy closes them.
 	RuntimeAPI() net.Listener
 	Endpoint() net.Listener
+	// Start fails with an *ExecError if the program cannot be executed.
 	Start(ctx context.Context, spec StartSpec) (Program, error)
 	Freeze(ctx context.Context) error
 	Thaw(ctx context.Context) error

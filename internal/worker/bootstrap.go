@@ -1,8 +1,12 @@
 package worker
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/sandbox"
 )
 
 // bootstrapInCode is the program of a function whose runtime has none: the OS-only
@@ -10,13 +14,13 @@ import (
 const bootstrapInCode = "/var/task/bootstrap"
 
 // command is what to start. It reports false when the runtime wants the code's own bootstrap
-// and there is no executable one.
+// and there is none.
 func (e *Environment) command() (argv []string, ok bool) {
 	if len(e.runtime.Argv) > 0 {
 		return e.runtime.Argv, true
 	}
 	info, err := os.Stat(filepath.Join(e.codeDir, "bootstrap"))
-	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+	if err != nil || info.IsDir() {
 		return nil, false
 	}
 	return []string{bootstrapInCode}, true
@@ -30,4 +34,16 @@ func noBootstrap() initOutcome {
 		errorType: "Runtime.InvalidEntrypoint",
 		text:      "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
 	}
+}
+
+// notExecuted tells of a program that is there but that the kernel would not execute: not
+// marked as executable, for another architecture, a script whose interpreter is not there. ok is
+// false for other errors. Source: as noBootstrap, and what AWS answers for a bootstrap
+// without its mode.
+func notExecuted(err error, took time.Duration) (o initOutcome, ok bool) {
+	var refused *sandbox.ExecError
+	if !errors.As(err, &refused) {
+		return initOutcome{}, false
+	}
+	return initOutcome{took: took, status: StatusFailure, errorType: "Runtime.InvalidEntrypoint", text: refused.Error()}, true
 }

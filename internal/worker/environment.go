@@ -153,6 +153,10 @@ func (e *Environment) init(ctx context.Context, phase string, limit time.Duratio
 		return o, nil
 	}
 	p, err := e.launch(ctx, argv)
+	if o, refused := notExecuted(err, time.Since(began)); refused {
+		e.log.initDone(o.took, phase, o.status, o.errorType)
+		return o, nil
+	}
 	if err != nil {
 		return initOutcome{}, err
 	}

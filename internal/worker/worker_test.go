@@ -563,6 +563,24 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
+func TestProgramIsNotExecuted(t *testing.T) {
+	h := newHost(t, workertest.Runtime(echo), nil)
+	h.driver.StartErr = func() error {
+		return fmt.Errorf("sandbox: %w", &sandbox.ExecError{Path: "/var/task/bootstrap", Err: syscall.ENOEXEC})
+	}
+	e := h.start(t, workertest.Function("f"))
+	defer e.Destroy()
+	res := e.Invoke(invocation("{}"))
+	const text = "RequestId: " + requestID + " Error: fork/exec /var/task/bootstrap: exec format error"
+	if want := `{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"` + text + `"}`; string(res.Payload) != want || res.FunctionError != "Unhandled" || res.Reusable {
+		t.Errorf("answer %+v %s", res, res.Payload)
+	}
+	const status = "Status: error\tError Type: Runtime.InvalidEntrypoint\n"
+	wantLines(t, h.logs.Messages(), lineInitStart,
+		"INIT_REPORT Init Duration: N ms\tPhase: init\t"+status, "INIT_REPORT Init Duration: N ms\tPhase: invoke\t"+status,
+		lineStart, text+"\nRuntime.InvalidEntrypoint\n", lineEnd, strings.Replace(lineReport, "36 MB", "0 MB", 1)+status) // nothing ran
+}
+
 func TestUsableUntil(t *testing.T) {
 	h := newHost(t, workertest.Runtime(echo), func(o *worker.Options) { o.CredentialsTTL = time.Hour })
 	fn := workertest.Function("f")

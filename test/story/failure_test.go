@@ -106,6 +106,18 @@ func TestHowFunctionsFail(t *testing.T) {
 			in:        lambda.CreateFunctionInput{Runtime: types.RuntimeProvidedal2023, Handler: aws.String("x")},
 			errorType: `^Runtime\.InvalidEntrypoint$`, errorMessage: `Couldn't find valid bootstrap\(s\): \[/var/task/bootstrap /opt/bootstrap\]`, log: `START RequestId`,
 		},
+		{
+			name:      "bootstrap not executable",
+			files:     map[string]string{"bootstrap": "#!/bin/sh\n"},
+			in:        lambda.CreateFunctionInput{Runtime: types.RuntimeProvidedal2023, Handler: aws.String("x")},
+			errorType: `^Runtime\.InvalidEntrypoint$`, errorMessage: `^RequestId: [0-9a-f-]{36} Error: fork/exec /var/task/bootstrap: permission denied$`, log: `START RequestId`,
+		},
+		{
+			name:      "bootstrap no program",
+			files:     map[string]string{"bootstrap*": "\x7fELF of another kind"},
+			in:        lambda.CreateFunctionInput{Runtime: types.RuntimeProvidedal2023, Handler: aws.String("x")},
+			errorType: `^Runtime\.InvalidEntrypoint$`, errorMessage: `^RequestId: [0-9a-f-]{36} Error: fork/exec /var/task/bootstrap: exec format error$`, log: `START RequestId`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.in.FunctionName = aws.String("fail-" + strings.ReplaceAll(tc.name, " ", "-"))

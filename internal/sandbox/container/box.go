@@ -274,6 +274,8 @@ func (b *box) await(ctx context.Context, kind byte) (reply, error) {
 // refusal tells why this is not the reply that was wanted.
 func (r reply) refusal(kind byte) error {
 	switch {
+	case r.Kind == pid1.ReplyRefused:
+		return &sandbox.ExecError{Path: r.Text, Err: syscall.Errno(r.Code)}
 	case r.Kind == pid1.ReplyFailed && r.Code != 0:
 		return &failure{r.Text, syscall.Errno(r.Code)}
 	case r.Kind == pid1.ReplyFailed:

@@ -161,7 +161,8 @@ func (d *Driver) open(options Options) error {
 	if d.disks == nil {
 		d.unenforced = append(d.unenforced, tmpInMemory)
 	}
-	if !d.rootless {
+	// In version 2 alone nothing moves: sandboxes are born in their groups.
+	if !d.rootless && len(host.V1) > 0 {
 		if d.dynmods, err = cgroup.FavorDynMods(parent); err != nil {
 			d.log.Info("control groups change slowly here", "error", err)
 		}

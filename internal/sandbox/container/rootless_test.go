@@ -101,12 +101,17 @@ func delegate(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var dirs []string
 	t.Cleanup(func() {
+		for _, dir := range dirs { // a driver steps aside, and cannot step back
+			if err := os.Remove(filepath.Join(dir, "lambdad.daemon")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Error(err)
+			}
+		}
 		if err := group.Remove(); err != nil {
 			t.Error(err)
 		}
 	})
-	var dirs []string
 	for _, place := range append(slices.Collect(maps.Values(host.V1)), host.V2, host.V2Root) {
 		dir := filepath.Join(place, name, "given")
 		if _, err := os.Stat(dir); place == "" || err != nil || slices.Contains(dirs, dir) {

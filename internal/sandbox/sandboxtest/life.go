@@ -58,6 +58,29 @@ func testLife(t *testing.T, h *Harness) {
 			}
 		}
 	})
+	t.Run("a program that cannot be executed", func(t *testing.T) {
+		code := t.TempDir()
+		for _, f := range []struct {
+			name, content string
+			mode          os.FileMode
+		}{{"data", "no program", 0o755}, {"plain", "#!/bin/sh", 0o644}, {"lost", "#!/no/such/interpreter", 0o755}} {
+			if err := errors.Join(os.WriteFile(filepath.Join(code, f.name), []byte(f.content), f.mode), os.Chmod(filepath.Join(code, f.name), f.mode)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(code, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]error{"data": syscall.ENOEXEC, "plain": syscall.EACCES, "lost": syscall.ENOENT, "absent": syscall.ENOENT} {
+			spec := h.StartSpec()
+			spec.CodeDir, spec.Argv = code, []string{"/var/task/" + name}
+			_, err := h.Park(t, nil).Start(within(t), spec)
+			var refused *sandbox.ExecError
+			if !errors.As(err, &refused) || refused.Path != spec.Argv[0] || !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", name, err, want)
+			}
+		}
+	})
 	t.Run("what it leaves ends with it", func(t *testing.T) {
 		if out, exit := h.Start(t, nil, "orphan").Wait(t); !strings.Contains(out, "left one") || exit.Code != 0 {
 			t.Errorf("%q %+v", out, exit)

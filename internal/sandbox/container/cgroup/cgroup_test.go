@@ -25,6 +25,7 @@ const (
 	selfV1        = "5:pids:/\n4:memory:/a/b\n3:freezer:/\n2:cpu,cpuacct:/c\n1:name=systemd:/x\n"
 	selfV2        = "0::/user.slice/u.scope\n"
 	selfContained = "0::/docker/abc/leaf\n"
+	selfAside     = "0::/user.slice/u.scope/" + daemonLeaf + "\n"
 )
 
 func TestDetect(t *testing.T) {
@@ -34,6 +35,7 @@ func TestDetect(t *testing.T) {
 		{"v1", mountsV1, selfV1, "v1", "/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup/cpu,cpuacct/c", ""},
 		{"hybrid", mountsV1 + mountV2, selfV1 + "0::/h\n", "hybrid", "/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup/cpu,cpuacct/c", "/sys/fs/cgroup/unified/h"},
 		{"v2", mountV2Only, selfV2, "v2", "", "", "/sys/fs/cgroup/user.slice/u.scope"},
+		{"stepped aside before", mountV2Only, selfAside, "v2", "", "", "/sys/fs/cgroup/user.slice/u.scope"},
 		{"in a container", mountNested, selfContained, "v2", "", "", "/sys/fs/cgroup/leaf"},
 		{"root out of view", mountOutside, "0::/\n", "v2", "", "", "/sys/fs/cgroup"},
 		{"none", "", "", "none", "", "", ""},
@@ -79,6 +81,7 @@ func content(t *testing.T, path ...string) string {
 func TestVersion2(t *testing.T) {
 	root := t.TempDir()
 	fakeV2(t, root, "cgroup.subtree_control")
+	offer(t, root, "cpuset cpu io memory pids")
 	fakeV2(t, filepath.Join(root, "node"), "cgroup.subtree_control")
 	p, err := OpenParent(Host{V2: root, V2Root: root}, "node")
 	if err != nil || len(p.Unenforced()) != 0 || !p.CanFreeze() {
@@ -123,6 +126,38 @@ func TestVersion2(t *testing.T) {
 	}
 	if err := g.Thaw(); err != nil || !strings.HasPrefix(content(t, box, "cgroup.freeze"), "0") {
 		t.Error(err)
+	}
+}
+
+// offer says which controllers the children of a fake group can have.
+func offer(t *testing.T, dir, controllers string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.controllers"), []byte(controllers+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPlaces: where most limits can be had wins, and our own group among equals.
+func TestPlaces(t *testing.T) {
+	for _, c := range []struct {
+		name, own, root, place string
+		unenforced             []string
+	}{
+		{"a delegated group", "cpuset cpu io memory pids", "cpuset cpu io memory pids", "own", nil},
+		{"a service with fewer controllers", "memory pids", "cpuset cpu io memory pids", ".", nil},
+		{"fewer controllers, and the root out of reach", "memory pids", "", "own", []string{"cpu"}},
+		{"no controllers", "", "", "own", []string{"memory", "cpu", "processes"}},
+	} {
+		root := t.TempDir()
+		for dir, controllers := range map[string]string{root: c.root, filepath.Join(root, "own"): c.own} {
+			fakeV2(t, dir, "cgroup.subtree_control")
+			fakeV2(t, filepath.Join(dir, "node"), "cgroup.subtree_control")
+			offer(t, dir, controllers)
+		}
+		p, err := OpenParent(Host{V2: filepath.Join(root, "own"), V2Root: root}, "node")
+		if err != nil || p.v2 != filepath.Join(root, c.place, "node") || !slices.Equal(p.Unenforced(), c.unenforced) {
+			t.Errorf("%s: %+v, not enforced %q, %v", c.name, p, p.Unenforced(), err)
+		}
 	}
 }
 

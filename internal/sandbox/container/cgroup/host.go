@@ -28,8 +28,9 @@ var controllers = []string{memory, cpu, cpuacct, pids, freezer}
 type Host struct {
 	// V1 maps a controller to the directory of our own group in its version-1 hierarchy.
 	V1 map[string]string
-	// V2 is our own group's directory in the unified hierarchy, V2Root the
-	// topmost one we can see; "" if it is not mounted.
+	// V2 is our own group's directory in the unified hierarchy (the one above, if
+	// we stepped aside into a leaf of it), V2Root the topmost one we can see; ""
+	// if it is not mounted.
 	V2, V2Root string
 }
 
@@ -68,7 +69,7 @@ func detect(mountinfo, self string) (Host, error) {
 		}
 		if m.kind == "cgroup2" {
 			if host.V2 == "" {
-				host.V2, host.V2Root = m.directory(own[""]), m.point
+				host.V2, host.V2Root = aboveLeaf(m.directory(own[""])), m.point
 			}
 			continue
 		}

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -50,79 +48,6 @@ func OpenParent(host Host, name string) (*Parent, error) {
 		}
 	}
 	return p, nil
-}
-
-// openV2 finds a place in the unified hierarchy whose children may have
-// controllers. The kernel refuses that for a group which holds processes,
-// unless it is the root.
-func (p *Parent) openV2(host Host, name string) error {
-	if host.V2 == "" {
-		return nil
-	}
-	var wanted []string
-	for _, c := range []string{memory, cpu, pids} {
-		if _, ok := p.v1[c]; !ok {
-			wanted = append(wanted, c)
-		}
-	}
-	places := []string{host.V2}
-	if host.V2Root != host.V2 {
-		places = append(places, host.V2Root)
-	}
-	for _, place := range places {
-		if enable(place, wanted) != nil {
-			if host.V2 != place || stepAside(place, name) != nil || enable(place, wanted) != nil {
-				continue
-			}
-		}
-		dir := filepath.Join(place, name)
-		if makeDir(dir) != nil || enable(dir, wanted) != nil {
-			continue
-		}
-		p.v2 = dir
-		for _, c := range wanted {
-			p.v2Controllers[c] = true
-		}
-		return nil
-	}
-	// No controllers to be had; freezing and killing still need none.
-	for _, place := range places {
-		dir := filepath.Join(place, name)
-		if err := makeDir(dir); err == nil {
-			p.v2 = dir
-			return nil
-		} else if !notOurs(err) {
-			return fmt.Errorf("cgroup: %w", err)
-		}
-	}
-	return nil
-}
-
-// enable gives the children of dir the controllers.
-func enable(dir string, wanted []string) error {
-	for _, c := range wanted {
-		if err := write(dir, "cgroup.subtree_control", "+"+c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// stepAside moves this process out of its own delegated group into a leaf
-// beside the sandboxes', if it is the only one there.
-func stepAside(own, name string) error {
-	content, err := os.ReadFile(filepath.Join(own, "cgroup.procs"))
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(string(content)) != strconv.Itoa(os.Getpid()) {
-		return syscall.EBUSY
-	}
-	leaf := filepath.Join(own, name+".daemon")
-	if err := makeDir(leaf); err != nil {
-		return err
-	}
-	return write(leaf, "cgroup.procs", strconv.Itoa(os.Getpid()))
 }
 
 // Unenforced names the limits that this host gives us no means to enforce.

@@ -101,6 +101,7 @@ const (
 	ReplyExited  = 'X' // Code, or Signal; MemoryKiB
 	ReplyObeyed  = 'O' // Text: what went wrong
 	ReplyFailed  = 'F' // Text: the step and the reason; Code: errno
+	ReplyRefused = 'E' // the kernel would not execute the program; Text: its path; Code: errno
 )
 
 // Reply is what process 1 tells the driver.

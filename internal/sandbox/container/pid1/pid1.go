@@ -192,6 +192,10 @@ func send(r Reply, fds ...int) error {
 // fail tells the driver why. That the driver is gone too is nothing to report.
 func fail(err error) {
 	reply := Reply{Kind: ReplyFailed, Text: err.Error()}
+	var refused *execError
+	if errors.As(err, &refused) {
+		reply.Kind, reply.Text = ReplyRefused, refused.step
+	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		reply.Code = int32(errno)
@@ -218,6 +222,9 @@ type stepError struct {
 
 func (e *stepError) Error() string { return e.step + ": " + e.err.Error() }
 func (e *stepError) Unwrap() error { return e.err }
+
+// execError is the program itself, which the kernel would not execute; its step is the path.
+type execError struct{ stepError }
 
 func wrap(step string, err error) error {
 	if err == nil {

@@ -53,8 +53,12 @@ func (b *box) start(start Start) (pid, pidfd int, err error) {
 		attributes.Sys.Credential = &syscall.Credential{Uid: uint32(b.park.UID), Gid: uint32(b.park.GID)}
 	}
 	pid, err = syscall.ForkExec(start.Argv[0], start.Argv, attributes)
-	if err != nil {
+	switch err {
+	case nil:
+	case unix.EAGAIN, unix.ENOMEM: // the host's want
 		return 0, 0, wrap("start "+start.Argv[0], err)
+	default:
+		return 0, 0, &execError{stepError{start.Argv[0], err}}
 	}
 	unix.Close(null)
 	return pid, pidfd, nil
