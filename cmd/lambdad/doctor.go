@@ -25,11 +25,12 @@ func doctorCommand() *cobra.Command {
 			}
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "Sandboxes")
-			missing := 0
+			missing, noSandbox := 0, false
 			for _, f := range probe.Host(cmd.Context()) {
 				printFinding(out, f.Status.String(), f.Name, f.Detail, f.Remedy)
 				if f.Status == probe.Missing {
 					missing++
+					noSandbox = noSandbox || f.Name == probe.Sandbox
 				}
 			}
 			fmt.Fprintln(out, "\nRuntimes")
@@ -49,6 +50,10 @@ func doctorCommand() *cobra.Command {
 					status, detail = "missing", "nothing here runs it"
 				}
 				printFinding(out, status, f.Identifier, detail, f.Note)
+			}
+			if noSandbox {
+				fmt.Fprintln(out, "\nNo function can run here: no sandbox could be made. Mend what is missing above.")
+				return nil
 			}
 			if missing > 0 {
 				fmt.Fprintf(out, "\n%d things that lambdad can use are missing; it does without where it says so.\n", missing)

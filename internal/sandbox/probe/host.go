@@ -192,12 +192,15 @@ func tryLink() error {
 	return nil
 }
 
+// Sandbox names the finding without which nothing runs.
+const Sandbox = "sandbox"
+
 // parked parks a sandbox, destroys it, and tells which limits its driver keeps.
 func parked(ctx context.Context, init string) []Finding {
-	f := Finding{Name: "sandbox"}
+	f := Finding{Name: Sandbox}
 	took, unenforced, err := park(ctx, init)
 	if err != nil {
-		f.Status, f.Detail, f.Remedy = Missing, err.Error(), namespaceRemedy()
+		f.Status, f.Detail, f.Remedy = Missing, err.Error(), "See what is missing above. "+namespaceRemedy()
 		return []Finding{f}
 	}
 	f.Detail = fmt.Sprintf("one was parked in %.1f ms", float64(took.Microseconds())/1000)

@@ -169,7 +169,7 @@ func namespaceRemedy() string {
 		}
 	}
 	// The kernel allows them to nobody in a chroot. Source: user_namespaces(7), EPERM.
-	return "See what is missing above. A chroot allows no user namespaces, and a container may forbid them: give it --privileged."
+	return "A chroot allows no user namespaces, and a container may forbid them: give it --privileged."
 }
 
 func tools(ctx context.Context) []Finding {
