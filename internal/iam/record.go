@@ -66,11 +66,14 @@ type ServiceCredential struct {
 type Role struct {
 	Entity
 	Grants
-	Boundary          string   `json:"boundary,omitempty"`
-	Description       string   `json:"description,omitempty"`
-	MaxSessionSeconds int32    `json:"maxSessionSeconds"`
-	Trust             string   `json:"trust"` // the document, as given
-	Profiles          []string `json:"profiles,omitempty"`
+	Boundary          string `json:"boundary,omitempty"`
+	Description       string `json:"description,omitempty"`
+	MaxSessionSeconds int32  `json:"maxSessionSeconds"`
+	Trust             string `json:"trust"` // the document, as given
+	// TrustIDs are the unique ids of the users and roles that Trust names by their ARN,
+	// as they were when it was written.
+	TrustIDs map[string]string `json:"trustIds,omitempty"`
+	Profiles []string          `json:"profiles,omitempty"`
 	// LinkedService is the service that a service-linked role belongs to.
 	LinkedService string `json:"linkedService,omitempty"`
 }

@@ -105,7 +105,9 @@ func (a *Authority) RoleTrust(roleARN string) (Role, bool) {
 	if r == nil {
 		return Role{}, false
 	}
-	return r.Role, true
+	role := r.Role
+	role.Trust = a.Trust(&role)
+	return role, true
 }
 
 // IssueSessionToken makes a session with all rights of the calling user or root.

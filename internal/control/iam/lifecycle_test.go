@@ -196,6 +196,39 @@ func newUser(t *testing.T, h *iamtest.House, name string) sigv4.Credentials {
 	return sigv4.Credentials{AccessKeyID: k["AccessKeyId"].(string), SecretAccessKey: k["SecretAccessKey"].(string)}
 }
 
+// A trust policy goes on meaning the user that it named, not the next one of that name.
+func TestTrustEndsWithItsPrincipal(t *testing.T) {
+	h := open(t)
+	const trust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:user/u"},"Action":"sts:AssumeRole"}]}`
+	assume := params{"RoleArn": "arn:aws:iam::000000000000:role/r", "RoleSessionName": "session"}
+	shown := func() string {
+		r, _ := h.IAM("GetRole", params{"RoleName": "r"})["Role"].(object)
+		return fmt.Sprint(r["AssumeRolePolicyDocument"])
+	}
+	const named = "Principal:map[AWS:arn:aws:iam::000000000000:user/u]"
+	first := newUser(t, h, "u")
+	run(t, h, []step{{"CreateRole", params{"RoleName": "r", "AssumeRolePolicyDocument": trust}, ""}})
+	if got := fault(h.As(first, "sts", "AssumeRole", assume)); got != "" || !strings.Contains(shown(), named) {
+		t.Fatalf("%s %s", got, shown())
+	}
+	u, _ := h.IAM("GetUser", params{"UserName": "u"})["User"].(object)
+	run(t, h, []step{
+		{"DeleteAccessKey", params{"UserName": "u", "AccessKeyId": first.AccessKeyID}, ""},
+		{"DeleteUser", params{"UserName": "u"}, ""},
+	})
+	if want := fmt.Sprintf("AWS:%s]", u["UserId"]); !strings.Contains(shown(), want) {
+		t.Errorf("shown is %s without %s", shown(), want)
+	}
+	second := newUser(t, h, "u")
+	if got := fault(h.As(second, "sts", "AssumeRole", assume)); !strings.HasPrefix(got, "AccessDenied") {
+		t.Errorf("the next user of that name: %q", got)
+	}
+	run(t, h, []step{{"UpdateAssumeRolePolicy", params{"RoleName": "r", "PolicyDocument": trust}, ""}})
+	if got := fault(h.As(second, "sts", "AssumeRole", assume)); got != "" || !strings.Contains(shown(), named) {
+		t.Errorf("after it is named anew: %s %s", got, shown())
+	}
+}
+
 // TestAuthorization: what an operation acts on, and the conditions it brings.
 func TestAuthorization(t *testing.T) {
 	h := open(t)

@@ -8,26 +8,36 @@ import (
 	"github.com/lambdad/lambdad/internal/iam"
 )
 
-// principalExists: AWS refuses a trust policy that names a user or role which
-// does not exist. An account, an id of something deleted and * are taken as they are.
-func (c *Control) principalExists(ctx context.Context, principal string) bool {
+// principalID is the unique id of the user or role that a trust policy names, of a
+// session that of its role. AWS refuses a policy that names one which does not
+// exist. An account, an id of something deleted and * are taken as they are.
+func (c *Control) principalID(ctx context.Context, principal string) (id string, ok bool) {
 	arn, err := aws.ParseARN(principal)
 	if err != nil {
-		return true
+		return "", true
 	}
-	kind, name, _ := strings.Cut(arn.Resource, "/")
-	last := name[strings.LastIndexByte(name, '/')+1:]
+	kind, path, _ := strings.Cut(arn.Resource, "/")
+	name := path[strings.LastIndexByte(path, '/')+1:]
 	switch kind {
 	case "user":
-		u, err := iam.Get[iam.User](ctx, c.table, iam.Key(iam.KindUser, arn.Account, last))
-		return err == nil && u.Value.ARN() == principal
+		u, err := iam.Get[iam.User](ctx, c.table, iam.Key(iam.KindUser, arn.Account, name))
+		if err != nil || u.Value.ARN() != principal {
+			return "", false
+		}
+		return u.Value.ID, true
 	case "role":
-		r, err := iam.Get[iam.Role](ctx, c.table, iam.Key(iam.KindRole, arn.Account, last))
-		return err == nil && r.Value.ARN() == principal
+		r, err := iam.Get[iam.Role](ctx, c.table, iam.Key(iam.KindRole, arn.Account, name))
+		if err != nil || r.Value.ARN() != principal {
+			return "", false
+		}
+		return r.Value.ID, true
 	case "assumed-role":
-		role, _, _ := strings.Cut(name, "/")
-		_, err := iam.Get[iam.Role](ctx, c.table, iam.Key(iam.KindRole, arn.Account, role))
-		return err == nil
+		role, _, _ := strings.Cut(path, "/")
+		r, err := iam.Get[iam.Role](ctx, c.table, iam.Key(iam.KindRole, arn.Account, role))
+		if err != nil {
+			return "", false
+		}
+		return r.Value.ID, true
 	}
-	return true
+	return "", true
 }

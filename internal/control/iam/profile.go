@@ -28,7 +28,7 @@ func (c *Control) profileShape(ctx context.Context, p *iam.Profile, whole bool) 
 		if err != nil {
 			return nil, err
 		}
-		shape := roleShape(r.Value)
+		shape := c.roleShape(r.Value)
 		shape.MaxSessionDuration = nil // not told inside a profile
 		out.Roles = append(out.Roles, *shape)
 	}

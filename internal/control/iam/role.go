@@ -45,27 +45,34 @@ func documentBytes(s string) int {
 	return n
 }
 
-// checkTrust validates a trust policy, the principals it names included.
-func (c *Control) checkTrust(ctx context.Context, text string) error {
+// checkTrust validates a trust policy, and returns the unique ids of the principals that
+// it names.
+func (c *Control) checkTrust(ctx context.Context, text string) (map[string]string, error) {
 	doc, err := policy.ParseFor(policy.KindTrust, text)
 	if err != nil {
-		return api.NewMalformedPolicyDocumentException(err.Error())
+		return nil, api.NewMalformedPolicyDocumentException(err.Error())
 	}
 	if documentBytes(text) > trustBytesMax {
-		return exceeded("Cannot exceed quota for ACLSizePerRole: %d", trustBytesMax)
+		return nil, exceeded("Cannot exceed quota for ACLSizePerRole: %d", trustBytesMax)
 	}
+	ids := map[string]string{}
 	for i := range doc.Statements {
 		for _, p := range doc.Statements[i].AWSPrincipals() {
-			if !c.principalExists(ctx, p) {
-				return api.NewMalformedPolicyDocumentException("Invalid principal in policy: \"AWS\":\"" + p + "\"")
+			id, ok := c.principalID(ctx, p)
+			if !ok {
+				return nil, api.NewMalformedPolicyDocumentException("Invalid principal in policy: \"AWS\":\"" + p + "\"")
+			}
+			if id != "" {
+				ids[p] = id
 			}
 		}
 	}
-	return nil
+	return ids, nil
 }
 
 func (c *Control) createRole(ctx context.Context, call *wire.Call, in *api.CreateRoleRequest) (*api.CreateRoleResponse, error) {
-	if err := c.checkTrust(ctx, text(in.AssumeRolePolicyDocument)); err != nil {
+	ids, err := c.checkTrust(ctx, text(in.AssumeRolePolicyDocument))
+	if err != nil {
 		return nil, err
 	}
 	e, err := entity(c, call, in.RoleName, in.Path, iam.PrefixRole, in.Tags)
@@ -76,7 +83,7 @@ func (c *Control) createRole(ctx context.Context, call *wire.Call, in *api.Creat
 		return nil, invalid("The specified value for path is invalid. It must not begin with %s.", serviceRolePath)
 	}
 	r := &iam.Role{Entity: e, Boundary: text(in.PermissionsBoundary), Description: text(in.Description), MaxSessionSeconds: sessionSecondsDefault,
-		Trust: text(in.AssumeRolePolicyDocument)}
+		Trust: text(in.AssumeRolePolicyDocument), TrustIDs: ids}
 	if in.MaxSessionDuration != nil {
 		r.MaxSessionSeconds = *in.MaxSessionDuration
 	}
@@ -85,22 +92,22 @@ func (c *Control) createRole(ctx context.Context, call *wire.Call, in *api.Creat
 	if err != nil {
 		return nil, err
 	}
-	out := roleShape(r)
+	out := c.roleShape(r)
 	// CreateRole answers without the duration, as recorded, but with the tags.
 	out.MaxSessionDuration, out.Tags, out.PermissionsBoundary = nil, tagShapes(r.Tags), boundaryShape(r.Boundary)
 	return &api.CreateRoleResponse{Role: out}, nil
 }
 
 // roleShape is a role as lists show it.
-func roleShape(r *iam.Role) *api.Role {
+func (c *Control) roleShape(r *iam.Role) *api.Role {
 	return &api.Role{
 		Path: &r.Path, RoleName: &r.Name, RoleId: &r.ID, Arn: wire.Ptr(r.ARN()), CreateDate: &r.Created,
-		AssumeRolePolicyDocument: encodeDocument(r.Trust), Description: present(r.Description), MaxSessionDuration: &r.MaxSessionSeconds,
+		AssumeRolePolicyDocument: encodeDocument(c.auth.Trust(r)), Description: present(r.Description), MaxSessionDuration: &r.MaxSessionSeconds,
 	}
 }
 
-func wholeRole(r *iam.Role) *api.Role {
-	out := roleShape(r)
+func (c *Control) wholeRole(r *iam.Role) *api.Role {
+	out := c.roleShape(r)
 	out.Tags, out.PermissionsBoundary = tagShapes(r.Tags), boundaryShape(r.Boundary)
 	out.RoleLastUsed = &api.RoleLastUsed{} // present and empty while AWS has not tracked any use
 	return out
@@ -111,7 +118,7 @@ func (c *Control) getRole(ctx context.Context, call *wire.Call, in *api.GetRoleR
 	if err != nil {
 		return nil, err
 	}
-	return &api.GetRoleResponse{Role: wholeRole(r.Value)}, nil
+	return &api.GetRoleResponse{Role: c.wholeRole(r.Value)}, nil
 }
 
 func (c *Control) listRoles(ctx context.Context, call *wire.Call, in *api.ListRolesRequest) (*api.ListRolesResponse, error) {
@@ -122,7 +129,7 @@ func (c *Control) listRoles(ctx context.Context, call *wire.Call, in *api.ListRo
 	}
 	out := &api.ListRolesResponse{Roles: []api.Role{}, IsTruncated: p.truncated, Marker: p.marker}
 	for _, r := range p.items {
-		out.Roles = append(out.Roles, *roleShape(r))
+		out.Roles = append(out.Roles, *c.roleShape(r))
 	}
 	return out, nil
 }
@@ -168,7 +175,7 @@ func (c *Control) updateRoleDescription(ctx context.Context, call *wire.Call, in
 		return c.findRole(ctx, call.Account, text(in.RoleName))
 	}, func(r *iam.Role) ([]store.Write, error) {
 		r.Description = text(in.Description)
-		out = roleShape(r)
+		out = c.roleShape(r)
 		return nil, nil
 	})
 	if err != nil {
@@ -178,11 +185,12 @@ func (c *Control) updateRoleDescription(ctx context.Context, call *wire.Call, in
 }
 
 func (c *Control) updateTrust(ctx context.Context, call *wire.Call, in *api.UpdateAssumeRolePolicyRequest) error {
-	if err := c.checkTrust(ctx, text(in.PolicyDocument)); err != nil {
+	ids, err := c.checkTrust(ctx, text(in.PolicyDocument))
+	if err != nil {
 		return err
 	}
 	return c.changeRole(ctx, call, text(in.RoleName), func(r *iam.Role) ([]store.Write, error) {
-		r.Trust = text(in.PolicyDocument)
+		r.Trust, r.TrustIDs = text(in.PolicyDocument), ids
 		return nil, nil
 	})
 }

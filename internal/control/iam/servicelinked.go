@@ -62,7 +62,7 @@ func (c *Control) createServiceLinkedRole(ctx context.Context, call *wire.Call, 
 	if err := c.create(ctx, iam.Key(iam.KindRole, call.Account, name), r, used, nil); err != nil {
 		return nil, err
 	}
-	out := roleShape(r)
+	out := c.roleShape(r)
 	out.MaxSessionDuration, out.Description = nil, nil
 	return &api.CreateServiceLinkedRoleResponse{Role: out}, nil
 }
