@@ -5,10 +5,12 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,6 +89,9 @@ func TestAnswers(t *testing.T) {
 		GetPolicy: func(context.Context, *wire.Call, *lambda.GetPolicyRequest) (*lambda.GetPolicyResponse, error) {
 			return nil, errors.New("a secret of the inside")
 		},
+		DeleteFunctionConcurrency: func(context.Context, *wire.Call, *lambda.DeleteFunctionConcurrencyRequest) error {
+			return fmt.Errorf("write a secret of the inside: %w", syscall.ENOSPC)
+		},
 		ListTags: func(context.Context, *wire.Call, *lambda.ListTagsRequest) (*lambda.ListTagsResponse, error) {
 			e := lambda.NewTooManyRequestsException("Rate Exceeded.")
 			e.Reason = wire.Ptr(lambda.ThrottleReasonReservedFunctionConcurrentInvocationLimitExceeded)
@@ -115,6 +120,8 @@ func TestAnswers(t *testing.T) {
 			want: `{"message":"The request processing has failed because of an unknown error, exception or failure."}`, wantHeader: map[string]string{"X-Amzn-Errortype": "ServiceException"}},
 		{name: "no fault", method: "GET", url: "/2015-03-31/functions/f/policy", status: 500,
 			want: `{"message":"The request processing has failed because of an unknown error, exception or failure."}`},
+		{name: "full disk", method: "DELETE", url: "/2017-10-31/functions/f/concurrency", status: 500,
+			want: `{"message":"The host's disk is full; nothing was changed."}`, wantHeader: map[string]string{"X-Amzn-Errortype": "ServiceException"}},
 		{name: "fault with a header", method: "GET", url: "/2017-03-31/tags/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Af", status: 429,
 			want: `{"Type":"User","message":"Rate Exceeded.","Reason":"ReservedFunctionConcurrentInvocationLimitExceeded"}`, wantHeader: map[string]string{"Retry-After": "1"}},
 		{name: "not built", method: "GET", url: "/2016-08-19/account-settings", status: 501,

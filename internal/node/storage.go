@@ -37,7 +37,10 @@ func openStorage(c Config, log *slog.Logger) (_ *storage, err error) {
 		}
 	}()
 	if s.store, err = pebble.Open(filepath.Join(c.Data, "store"), pebble.Options{Log: log}); err != nil {
-		return nil, fmt.Errorf("open the store in %s (is another lambdad using it?): %w", c.Data, err)
+		if errors.Is(err, pebble.ErrInUse) {
+			err = fmt.Errorf("is another lambdad using it? %w", err)
+		}
+		return nil, fmt.Errorf("open the store in %s: %w", c.Data, err)
 	}
 	if s.artifacts, err = artifact.Open(filepath.Join(c.Data, "artifacts"), artifact.Options{}); err != nil {
 		return nil, err

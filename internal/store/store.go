@@ -23,6 +23,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"syscall"
 	"time"
 )
 
@@ -46,8 +48,8 @@ var (
 	ErrClosed    = errors.New("store: closed")
 	// ErrLeaseLost means that the receipt is not, or no longer, a valid lease.
 	ErrLeaseLost = errors.New("store: lease lost")
-	// ErrFull means that the disk is full; nothing was written.
-	ErrFull = errors.New("store: no space left")
+	// ErrFull means that the disk is full, or nearly: it is syscall.ENOSPC, too. Nothing was written.
+	ErrFull = fmt.Errorf("store: %w", syscall.ENOSPC)
 )
 
 // Record is one value with its revision. The value must not be changed by the

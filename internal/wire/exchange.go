@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
@@ -167,7 +168,7 @@ func (x *exchange) fail(err error) {
 			panic(http.ErrAbortHandler) // nobody reads the answer
 		}
 		x.server.cfg.Log.Error("request failed", "request", string(x.id), "operation", x.operationName(), "error", err)
-		f = x.internalFault()
+		f = x.internalFault(err)
 	}
 	if x.answered {
 		x.server.cfg.Log.Error("fault after the answer began", "request", string(x.id), "operation", x.operationName(), "error", err)
@@ -176,8 +177,13 @@ func (x *exchange) fail(err error) {
 	x.codec.fault(x, f)
 }
 
-func (x *exchange) internalFault() Fault {
+// internalFault tells a client no more than that it was not its fault, and one reason that the
+// host's owner can mend.
+func (x *exchange) internalFault(err error) Fault {
 	code, message := "InternalFailure", "The request processing has failed because of an unknown error, exception or failure."
+	if errors.Is(err, syscall.ENOSPC) {
+		message = "The host's disk is full; nothing was changed."
+	}
 	if x.endpoint != nil && x.endpoint.InternalCode != "" {
 		code = x.endpoint.InternalCode
 	}
@@ -206,5 +212,5 @@ func (x *exchange) recoverPanic() {
 	if x.answered {
 		panic(http.ErrAbortHandler)
 	}
-	x.codec.fault(x, x.internalFault())
+	x.codec.fault(x, x.internalFault(nil))
 }

@@ -6,7 +6,6 @@ import (
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/record"
-	"github.com/lambdad/lambdad/internal/store"
 	"github.com/lambdad/lambdad/internal/wire"
 )
 
@@ -59,8 +58,6 @@ func fault(err error) error {
 		default:
 			return wire.NewFault(400, "ValidationException", "%s", name.Text)
 		}
-	case errors.Is(err, store.ErrFull):
-		return api.NewServiceException("The host's disk is full; nothing was changed.")
 	default:
 		return err
 	}
