@@ -71,6 +71,9 @@ func (s Set) For(r Request) (Program, error) {
 		p.Argv = append(p.Argv, "-cp", strings.Join([]string{
 			r.MountedAt + "/lambdad-runtime.jar", r.TaskRoot, r.TaskRoot + "/lib/*", "/opt/java/lib/*",
 		}, ":"), "lambdad.runtime.Main")
+		// Java 21 reads the environment by the locale, whatever its flags say, and takes a
+		// locale only if all of it is installed.
+		p.Env = []string{"LC_ALL=" + utf8Locale}
 	case "ruby":
 		p.Argv = []string{r.Interpreter, r.MountedAt + "/bootstrap.rb"}
 		abi := version + ".0"
@@ -119,7 +122,7 @@ func javaFlags(memoryMiB int) []string {
 	flags := []string{
 		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
 		// As in AWS's locale, which may not be installed here.
-		"-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8",
+		"-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8", "-Duser.language=en", "-Duser.country=US",
 	}
 	if memoryMiB > 0 {
 		flags = append(flags, "-Xmx"+strconv.Itoa(max(memoryMiB*3/4, 32))+"m")
