@@ -97,7 +97,7 @@ func newPythonHost(t testing.TB, handler string) *pythonHost {
 	builds := exec.Command("go", "build", "-o", filepath.Join(dir, "lambdad-init"), "github.com/lambdad/lambdad/cmd/lambdad-init")
 	builds.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := builds.CombinedOutput(); err != nil {
-		t.Skipf("process 1 does not build: %v\n%s", err, out)
+		t.Fatalf("process 1 does not build: %v\n%s", err, out)
 	}
 	known, err := runtimes.Open(runtimes.Options{Dir: filepath.Join(dir, "runtimes")})
 	must(err)
@@ -189,7 +189,11 @@ func TestPythonInSandboxes(t *testing.T) {
 		if pids[0] != pids[1] {
 			t.Error("the second invoke met another process")
 		}
-		time.Sleep(300 * time.Millisecond) // long enough to be frozen
+		for deadline := time.Now().Add(10 * time.Second); !e.Frozen(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("never frozen")
+			}
+		}
 		if res := do(e, "x"); res.FunctionError != "" {
 			t.Errorf("after a freeze: %s", res.Payload)
 		}

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -14,7 +13,8 @@ import (
 	"github.com/lambdad/lambdad/test/house"
 )
 
-const sleeper = "import time\ndef handler(event, context):\n    time.sleep(event.get('s', 0))\n    return event\n"
+// sleeper tells that it sleeps, so that a test need not guess when.
+const sleeper = "import time\ndef handler(event, context):\n    if 's' in event:\n        print('sleeping', event['s'])\n        time.sleep(event['s'])\n    return event\n"
 
 // TestKillAndRestart kills lambdad with environments alive and sees that the next start has every
 // function, no orphan, and serves.
@@ -29,7 +29,7 @@ func TestKillAndRestart(t *testing.T) {
 	}
 	busy := make(chan struct{})
 	go func() { defer close(busy); c.TryInvoke(names[0], `{"s":2}`) }()
-	time.Sleep(500 * time.Millisecond)
+	c.LogLines(names[0], "sleeping 2")
 	before := processesOf(t, h.Data)
 	h.Kill()
 	<-busy
@@ -70,7 +70,7 @@ func TestDrain(t *testing.T) {
 		answer, err := c.TryInvoke(name, `{"s":2}`)
 		done <- result{answer, err}
 	}()
-	time.Sleep(500 * time.Millisecond)
+	c.LogLines(name, "sleeping 2")
 	h.Stop()
 	if r := <-done; r.err != nil || r.answer.Payload != `{"s": 2}` {
 		t.Errorf("the running invoke: %+v", r)

@@ -2,10 +2,10 @@ package story
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -192,16 +192,18 @@ func unenforced(h *house.House, limit string) bool {
 func TestConcurrencyLimit(t *testing.T) {
 	h := house.Start(t, "--concurrency", "2")
 	c := h.Client(t)
-	name := c.Function(lambda.CreateFunctionInput{Timeout: aws.Int32(20)}, map[string]string{"app.py": "import time\ndef handler(event, context):\n    time.sleep(event['s'])\n    return 'ok'\n"})
+	name := c.Function(lambda.CreateFunctionInput{Timeout: aws.Int32(20)}, map[string]string{"app.py": "import time\ndef handler(event, context):\n    print('sleeping as', event.get('as'))\n    time.sleep(event['s'])\n    return 'ok'\n"})
 	var wg sync.WaitGroup
-	for range 2 {
+	for i := range 2 {
 		wg.Go(func() {
-			if answer, err := c.TryInvoke(name, `{"s":4}`); err != nil || answer.Payload != `"ok"` {
+			if answer, err := c.TryInvoke(name, fmt.Sprintf(`{"s":4,"as":%d}`, i)); err != nil || answer.Payload != `"ok"` {
 				t.Errorf("within the limit: %v %v", answer, err)
 			}
 		})
 	}
-	time.Sleep(1500 * time.Millisecond) // both run now: their environments need well under this
+	for i := range 2 {
+		c.LogLines(name, fmt.Sprintf("sleeping as %d", i))
+	}
 	_, err := c.TryInvoke(name, `{"s":0}`)
 	var throttled *types.TooManyRequestsException
 	if !errors.As(err, &throttled) || throttled.Reason != types.ThrottleReasonConcurrentInvocationLimitExceeded {

@@ -48,7 +48,7 @@ func testCrash(t *testing.T, open Factory) {
 	dir := t.TempDir()
 	// Not os.Executable: the path may lie where this user cannot walk.
 	child := exec.Command("/proc/self/exe", "-test.run=^"+rootName(t)+"$", "-test.v")
-	child.Env = append(os.Environ(), crashing+"="+dir)
+	child.Env = append(os.Environ(), crashing+"="+dir, "TMPDIR="+t.TempDir()) // it removes nothing itself
 	ready, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +56,7 @@ func testCrash(t *testing.T, open Factory) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
+	defer child.Process.Kill() // if it comes to no end below
 	ids := awaitReady(t, ready)
 	if len(ids) != 3 {
 		t.Fatalf("the process to crash made %q", ids)
