@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,21 +14,28 @@ import (
 const (
 	parkedMaxDefault = 64
 	// lotMin is how many sandboxes stay parked for a runtime that was used lately.
-	lotMin = 1
+	lotMin = 2
 	// lotMax bounds one runtime's parked sandboxes: an idle one costs 0.4 MiB of kernel memory.
 	lotMax = 32
-	// demandWindow is the period whose claims tell the next period's need.
-	demandWindow = 10 * time.Second
+	// demandWindow is the period whose claims tell what later periods need, and
+	// demandWindows how many of them: bursts often come by the minute.
+	demandWindow  = 10 * time.Second
+	demandWindows = 7
 	// lotForget is how long a runtime without claims keeps parked sandboxes.
 	lotForget = 10 * time.Minute
 	// parkRetry is the pause after a failed park.
 	parkRetry = time.Second
 	// parksAtOnce bounds background parking, so that it does not starve invokes.
 	parksAtOnce = 2
+	// holdMax is how long after a claim parking waits while INITs want every
+	// core: an INIT that lasts longer mostly waits for something itself.
+	holdMax = 250 * time.Millisecond
 )
 
 type lotsOptions struct {
 	park func(context.Context, Runtime) (sandbox.Sandbox, error)
+	// busy tells that the cores have enough to do with INITs; nil: never.
+	busy func() bool
 	max  int
 	log  *slog.Logger
 }
@@ -37,10 +45,11 @@ type lots struct {
 	opts lotsOptions
 	wake chan struct{}
 
-	mu     sync.Mutex
-	lots   map[string]*lot
-	parked int // over all lots, with those being parked
-	closed bool
+	mu        sync.Mutex
+	lots      map[string]*lot
+	parked    int       // over all lots, with those being parked
+	lastClaim time.Time // the last claim
+	closed    bool
 }
 
 type lot struct {
@@ -50,28 +59,31 @@ type lot struct {
 	demand  demand
 }
 
-// demand predicts how many sandboxes the next moments want: the larger of the
-// claims in this window and the last.
+// demand predicts how many sandboxes the next moments want: the most that were
+// claimed in one of the last windows.
 type demand struct {
-	window    time.Time
-	this      int
-	last      int
+	began     time.Time // of the present window
+	claims    [demandWindows]int
 	lastClaim time.Time
 }
 
 func (d *demand) claim(now time.Time) {
 	d.roll(now)
-	d.this++
+	d.claims[0]++
 	d.lastClaim = now
 }
 
+// roll moves on to the window that now is in.
 func (d *demand) roll(now time.Time) {
-	switch passed := now.Sub(d.window); {
-	case passed < demandWindow:
-	case passed < 2*demandWindow:
-		d.window, d.last, d.this = d.window.Add(demandWindow), d.this, 0
+	passed := int(now.Sub(d.began) / demandWindow)
+	switch {
+	case passed <= 0:
+	case passed < demandWindows:
+		copy(d.claims[passed:], d.claims[:])
+		clear(d.claims[:passed])
+		d.began = d.began.Add(time.Duration(passed) * demandWindow)
 	default:
-		d.window, d.last, d.this = now, 0, 0
+		d.claims, d.began = [demandWindows]int{}, now
 	}
 }
 
@@ -80,7 +92,7 @@ func (d *demand) target(now time.Time) int {
 	if now.Sub(d.lastClaim) > lotForget {
 		return 0
 	}
-	return min(max(lotMin, d.this, d.last), lotMax)
+	return min(max(lotMin, slices.Max(d.claims[:])), lotMax)
 }
 
 func newLots(opts lotsOptions) *lots {
@@ -104,7 +116,8 @@ func (l *lots) claim(ctx context.Context, rt Runtime) (sandbox.Sandbox, error) {
 		return nil, ErrClosed
 	}
 	lt := l.lot(rt)
-	lt.demand.claim(time.Now())
+	l.lastClaim = time.Now()
+	lt.demand.claim(l.lastClaim)
 	var b sandbox.Sandbox
 	if n := len(lt.parked); n > 0 {
 		b = lt.parked[n-1]
@@ -130,7 +143,8 @@ func (l *lots) run(ctx context.Context) {
 		for _, surplus := range l.surplus(time.Now()) {
 			l.destroy(surplus)
 		}
-		for {
+		hold := l.hold(time.Now())
+		for hold == 0 {
 			lt := l.neediest(time.Now())
 			if lt == nil {
 				break
@@ -145,13 +159,29 @@ func (l *lots) run(ctx context.Context) {
 				l.fill(ctx, lt)
 			})
 		}
+		var held <-chan time.Time
+		if hold > 0 {
+			held = time.After(hold)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-l.wake:
 		case <-tick.C:
+		case <-held:
 		}
 	}
+}
+
+// hold is how long nothing is parked ahead, so that it takes no processor time
+// from the INITs that somebody waits for.
+func (l *lots) hold(now time.Time) time.Duration {
+	if l.opts.busy == nil || !l.opts.busy() {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(0, holdMax-now.Sub(l.lastClaim))
 }
 
 // close destroys what is parked.

@@ -26,10 +26,13 @@ func TestDemand(t *testing.T) {
 	if got := d.target(now.Add(11 * time.Second)); got != 5 {
 		t.Errorf("the last window is forgotten at once: %d", got)
 	}
-	if got := d.target(now.Add(25 * time.Second)); got != lotMin {
-		t.Errorf("after two quiet windows target %d", got)
+	if got := d.target(now.Add(65 * time.Second)); got != 5 {
+		t.Errorf("a burst of a minute ago is forgotten: %d", got)
 	}
-	if got := d.target(now.Add(25*time.Second + lotForget)); got != 0 {
+	if got := d.target(now.Add(85 * time.Second)); got != lotMin {
+		t.Errorf("after quiet windows target %d", got)
+	}
+	if got := d.target(now.Add(85*time.Second + lotForget)); got != 0 {
 		t.Errorf("after %v target %d", lotForget, got)
 	}
 	for range 10 * lotMax {
@@ -54,10 +57,10 @@ func TestSurplusIsGivenUp(t *testing.T) {
 	lt := l.lots["a"]
 	lt.parked = make([]sandbox.Sandbox, 5)
 	l.parked = 5
-	if got := l.surplus(now); len(got) != 4 || l.parked != 1 {
+	if got := l.surplus(now); len(got) != 2 || l.parked != 3 {
 		t.Errorf("%d given up, %d left", len(got), l.parked)
 	}
-	if got := l.surplus(now.Add(2 * lotForget)); len(got) != 1 || l.parked != 0 || len(l.lots) != 0 {
+	if got := l.surplus(now.Add(2 * lotForget)); len(got) != 3 || l.parked != 0 || len(l.lots) != 0 {
 		t.Errorf("%d given up, %d left in %d lots", len(got), l.parked, len(l.lots))
 	}
 	if err := l.close(); err != nil {
@@ -65,5 +68,24 @@ func TestSurplusIsGivenUp(t *testing.T) {
 	}
 	if _, err := l.claim(context.Background(), rt); !errors.Is(err, ErrClosed) {
 		t.Errorf("claim after close: %v", err)
+	}
+}
+
+// TestParkingWaitsForINIT: while INITs want every core nothing is parked ahead,
+// but not for ever.
+func TestParkingWaitsForINIT(t *testing.T) {
+	busy := true
+	l := newLots(lotsOptions{max: 10, busy: func() bool { return busy }})
+	now := time.Now()
+	l.lastClaim = now
+	if got := l.hold(now); got != holdMax {
+		t.Errorf("at once: held for %s", got)
+	}
+	if got := l.hold(now.Add(2 * holdMax)); got != 0 {
+		t.Errorf("later: held for %s", got)
+	}
+	busy = false
+	if got := l.hold(now); got != 0 {
+		t.Errorf("with a core to spare: held for %s", got)
 	}
 }

@@ -202,7 +202,12 @@ func New(opts Options) (*Worker, error) {
 		stop:    cancel,
 		running: ctx,
 	}
-	w.lots = newLots(lotsOptions{park: w.park, max: opts.ParkedMax, log: w.log})
+	w.lots = newLots(lotsOptions{
+		park: w.park,
+		busy: func() bool { return len(w.inits) >= runtime.NumCPU() },
+		max:  opts.ParkedMax,
+		log:  w.log,
+	})
 	w.work.Go(func() { w.lots.run(ctx) })
 	w.work.Go(func() { w.freezeIdle(ctx) })
 	return w, nil
@@ -238,7 +243,10 @@ func (w *Worker) Start(ctx context.Context, spec StartSpec) (*Environment, error
 		w.forget(e)
 		return nil, fmt.Errorf("start %s: %w", e.fn.ID.ARN(), ctx.Err())
 	}
-	defer func() { <-w.inits }()
+	defer func() {
+		<-w.inits
+		w.lots.nudge()
+	}()
 	if err := e.start(ctx); err != nil {
 		w.forget(e)
 		return nil, fmt.Errorf("start %s: %w", e.fn.ID.QualifiedARN(e.fn.Version), err)
