@@ -15,13 +15,27 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal drains; from then on a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
+	ctx := signalled()
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "lambdad:", err)
 		os.Exit(1)
 	}
+}
+
+// signalled ends with the first signal, which drains; a second one ends the process at once,
+// whatever it would do by default: shells start background jobs that ignore Ctrl-C.
+func signalled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintln(os.Stderr, "lambdad: stopped at once")
+		os.Exit(1)
+	}()
+	return ctx
 }
 
 func rootCommand() *cobra.Command {

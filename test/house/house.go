@@ -182,11 +182,19 @@ func (h *House) Stop() {
 	}
 }
 
+// Signal sends a signal to the program and does not wait.
+func (h *House) Signal(signal os.Signal) { h.cmd.Process.Signal(signal) }
+
+// Wait waits until the program has ended.
+func (h *House) Wait() {
+	err := <-h.exited
+	h.exited <- err
+}
+
 // Kill ends the program with SIGKILL, as a crash would.
 func (h *House) Kill() {
 	h.cmd.Process.Kill()
-	err := <-h.exited
-	h.exited <- err
+	h.Wait()
 }
 
 // Pid is the running program's.

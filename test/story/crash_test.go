@@ -3,9 +3,11 @@ package story
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -128,4 +130,42 @@ func mountsUnder(t *testing.T, dir string) []string {
 		}
 	}
 	return found
+}
+
+// TestSecondSignal: the first signal waits for running invokes, the second does not, and what
+// it leaves is gone after the next start. Ctrl-C was ignored where the program was started,
+// as it is for background jobs of shell scripts.
+func TestSecondSignal(t *testing.T) {
+	signal.Ignore(os.Interrupt)
+	defer signal.Reset(os.Interrupt)
+	h := house.Start(t)
+	c := h.Client(t)
+	name := c.Function(lambda.CreateFunctionInput{Timeout: aws.Int32(60)}, map[string]string{"app.py": sleeper})
+	c.Invoke(name, "{}")
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.TryInvoke(name, `{"s":50}`)
+		done <- err
+	}()
+	c.LogLines(name, "sleeping 50")
+	h.Signal(os.Interrupt)
+	select {
+	case err := <-done:
+		t.Errorf("the invoke ended with the first signal: %v", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	h.Signal(os.Interrupt)
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("the invoke was answered")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the second signal waits, too")
+	}
+	h.Wait()
+	h.Run()
+	if answer := c.Invoke(name, "{}"); answer.Payload != "{}" {
+		t.Errorf("after the next start: %+v", answer)
+	}
 }
