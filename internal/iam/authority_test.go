@@ -22,6 +22,9 @@ import (
 	"github.com/lambdad/lambdad/internal/wire/sigv4"
 )
 
+// testFunction is whose credentials the tests issue.
+const testFunction = "arn:aws:lambda:us-east-1:000000000000:function:f"
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // clock is a time that only the test moves.
@@ -195,11 +198,11 @@ func TestAuthenticationFaults(t *testing.T) {
 	key.Value.Active = false
 	write(t, a, map[string]any{AccessKeyKey(inactive.AccessKeyID): key.Value})
 	addRole(t, a, "r", nil)
-	session, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/r", "f", time.Hour)
+	session, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/r", testFunction, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/r", "f", time.Second)
+	short, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/r", testFunction, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +263,7 @@ func TestSessionsDieWithTheirIdentity(t *testing.T) {
 	a, _ := openNew(t)
 	addRole(t, a, "r", nil)
 	_, bob := addUser(t, a, "bob", nil)
-	role, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/r", "f", time.Hour)
+	role, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/r", testFunction, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,6 +274,9 @@ func TestSessionsDieWithTheirIdentity(t *testing.T) {
 	got := authenticate(t, a, role.Credentials, "lambda")
 	if got.Principal.ARN != "arn:aws:sts::000000000000:assumed-role/r/f" || got.Principal.SessionName() != "f" {
 		t.Error(got.Principal)
+	}
+	if of := got.SessionContext["lambda:SourceFunctionArn"]; len(of) != 1 || of[0] != testFunction {
+		t.Errorf("the session is of the function %q", of)
 	}
 	if got := authenticate(t, a, user.Credentials, "lambda"); got.Principal.ARN != "arn:aws:iam::000000000000:user/bob" {
 		t.Error(got.Principal)
@@ -290,11 +296,11 @@ func TestSessionsDieWithTheirIdentity(t *testing.T) {
 	write(t, a, map[string]any{Key(KindUser, DefaultAccount, "bob"): nil})
 	refused(user.Credentials, "lambda")
 	refused(bob, "lambda")
-	if _, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/nobody", "f", time.Hour); !errors.Is(err, ErrNoRole) {
+	if _, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/nobody", testFunction, time.Hour); !errors.Is(err, ErrNoRole) {
 		t.Error(err)
 	}
 	addRole(t, a, "ec2", func(r *Role) { r.Trust = strings.Replace(trustLambda, "lambda", "ec2", 1) })
-	if _, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/ec2", "f", time.Hour); !errors.Is(err, ErrNotTrusted) {
+	if _, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/ec2", testFunction, time.Hour); !errors.Is(err, ErrNotTrusted) {
 		t.Error(err)
 	}
 }
@@ -389,7 +395,7 @@ func TestModeNone(t *testing.T) {
 	c := newClock()
 	a := open(t, s, c, ModeNone)
 	cred := bootstrap(t, a)
-	fn, err := a.IssueForFunction(context.Background(), "arn:aws:iam::111111111111:role/any", "f", time.Hour)
+	fn, err := a.IssueForFunction(context.Background(), "arn:aws:iam::111111111111:role/any", testFunction, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -530,7 +536,7 @@ func BenchmarkAuthenticateAuthorize(b *testing.B) {
 	addRole(b, a, "r", func(r *Role) {
 		r.Attached = []string{"arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole", "arn:aws:iam::aws:policy/AWSLambda_FullAccess"}
 	})
-	session, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/r", "f", time.Hour)
+	session, err := a.IssueForFunction(context.Background(), "arn:aws:iam::000000000000:role/r", testFunction, time.Hour)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -35,6 +35,8 @@ type RoleSession struct {
 	Tags           map[string]string
 	TransitiveTags []string
 	SourceIdentity string
+	// SourceFunction is the ARN of the function that the session is for, if it is one's.
+	SourceFunction string
 }
 
 // IssueRole makes a session of a role. The caller has authorised it.
@@ -46,14 +48,16 @@ func (a *Authority) IssueRole(s RoleSession) (IssuedCredentials, aws.Principal, 
 	session := Session{
 		Type: aws.PrincipalAssumedRole, Account: r.Account, Name: r.Name, ID: r.ID, SessionName: s.Name, Policies: s.Policies,
 		PolicyARNs: s.PolicyARNs, Tags: s.Tags, TransitiveTags: s.TransitiveTags, SourceIdentity: s.SourceIdentity,
+		SourceFunction: s.SourceFunction,
 	}
 	c, err := a.master.issue(session, a.now(), s.Life)
 	return c, session.makePrincipal(), err
 }
 
 // IssueForFunction makes the credentials of a function's environment. The role
-// must trust the Lambda service.
-func (a *Authority) IssueForFunction(_ context.Context, roleARN, sessionName string, ttl time.Duration) (IssuedCredentials, error) {
+// must trust the Lambda service. The session has the function's name.
+func (a *Authority) IssueForFunction(_ context.Context, roleARN, functionARN string, ttl time.Duration) (IssuedCredentials, error) {
+	sessionName := functionARN[strings.LastIndexByte(functionARN, ':')+1:]
 	if a.mode == ModeNone {
 		if r := a.dir.roleByARN(roleARN); r == nil {
 			return a.issueUnknownRole(roleARN, sessionName, ttl)
@@ -61,7 +65,7 @@ func (a *Authority) IssueForFunction(_ context.Context, roleARN, sessionName str
 	} else if err := a.AssumableBy(roleARN, lambdaService); err != nil {
 		return IssuedCredentials{}, err
 	}
-	c, _, err := a.IssueRole(RoleSession{RoleARN: roleARN, Name: sessionName, Life: ttl})
+	c, _, err := a.IssueRole(RoleSession{RoleARN: roleARN, Name: sessionName, Life: ttl, SourceFunction: functionARN})
 	return c, err
 }
 

@@ -43,6 +43,7 @@ type Session struct {
 	Tags           map[string]string `json:"g,omitempty"`
 	TransitiveTags []string          `json:"tt,omitempty"`
 	SourceIdentity string            `json:"si,omitempty"`
+	SourceFunction string            `json:"fn,omitempty"` // ARN
 
 	KeyID   string `json:"k"`
 	Issued  int64  `json:"iat"`
@@ -137,6 +138,8 @@ const (
 	contextTokenIssued = "aws:TokenIssueTime"
 	contextTagPrefix   = "aws:PrincipalTag/"
 	contextSourceID    = "aws:SourceIdentity"
+	// Source: Lambda developer guide, "Working with Lambda execution environment credentials".
+	contextSourceFunction = "lambda:SourceFunctionArn"
 )
 
 func (s *Session) makeContext() map[string][]string {
@@ -146,6 +149,9 @@ func (s *Session) makeContext() map[string][]string {
 	}
 	if s.SourceIdentity != "" {
 		m[contextSourceID] = []string{s.SourceIdentity}
+	}
+	if s.SourceFunction != "" {
+		m[contextSourceFunction] = []string{s.SourceFunction}
 	}
 	if len(s.Policies) > 0 {
 		m[contextPolicies] = s.Policies

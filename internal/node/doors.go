@@ -12,8 +12,8 @@ import (
 type functionCredentials struct{ authority *iam.Authority }
 
 // IssueForFunction implements worker.Credentials.
-func (c functionCredentials) IssueForFunction(ctx context.Context, roleARN, sessionName string, ttl time.Duration) (worker.TemporaryCredentials, error) {
-	issued, err := c.authority.IssueForFunction(ctx, roleARN, sessionName, ttl)
+func (c functionCredentials) IssueForFunction(ctx context.Context, roleARN, functionARN string, ttl time.Duration) (worker.TemporaryCredentials, error) {
+	issued, err := c.authority.IssueForFunction(ctx, roleARN, functionARN, ttl)
 	if err != nil {
 		return worker.TemporaryCredentials{}, err
 	}

@@ -133,9 +133,7 @@ func (e *Environment) start(ctx context.Context) error {
 
 func (e *Environment) renewCredentials(ctx context.Context) error {
 	var err error
-	// The session is named after the function. Source: the assumed-role ARN
-	// that GetCallerIdentity answers inside a function.
-	e.credentials, err = e.worker.opts.Credentials.IssueForFunction(ctx, e.fn.Role, e.fn.ID.Name, e.worker.opts.CredentialsTTL)
+	e.credentials, err = e.worker.opts.Credentials.IssueForFunction(ctx, e.fn.Role, e.fn.ID.ARN(), e.worker.opts.CredentialsTTL)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrRole, e.fn.Role, err)
 	}

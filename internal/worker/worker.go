@@ -118,7 +118,7 @@ type Session interface {
 
 // Credentials issues temporary credentials of a function's role.
 type Credentials interface {
-	IssueForFunction(ctx context.Context, roleARN, sessionName string, ttl time.Duration) (TemporaryCredentials, error)
+	IssueForFunction(ctx context.Context, roleARN, functionARN string, ttl time.Duration) (TemporaryCredentials, error)
 }
 
 // TemporaryCredentials is what an SDK inside an environment signs with.

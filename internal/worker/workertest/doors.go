@@ -60,8 +60,8 @@ func (r Runtimes) Runtime(_ context.Context, want worker.RuntimeWant) (worker.Ru
 type Credentials struct{}
 
 // IssueForFunction implements worker.Credentials.
-func (Credentials) IssueForFunction(_ context.Context, role, session string, ttl time.Duration) (worker.TemporaryCredentials, error) {
-	return worker.TemporaryCredentials{AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: "secret", SessionToken: role + "/" + session, Expires: time.Now().Add(ttl)}, nil
+func (Credentials) IssueForFunction(_ context.Context, role, function string, ttl time.Duration) (worker.TemporaryCredentials, error) {
+	return worker.TemporaryCredentials{AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: "secret", SessionToken: role + "/" + function, Expires: time.Now().Add(ttl)}, nil
 }
 
 // Logs keeps every event.
