@@ -167,6 +167,16 @@ func TestNoHost(t *testing.T) {
 	}
 }
 
+// TestPythonWithSDK: AWS's Python runtimes bring boto3, so an interpreter that has it is nearer
+// to them than a newer one.
+func TestPythonWithSDK(t *testing.T) {
+	c := only(t, Options{}, fake(t, "python3", answer(t, "3.13.5")),
+		fake(t, "python3.13", strings.Replace(answer(t, "3.13.1"), "{", `{"sdk":true,`, 1)))
+	if rt, err := c.Resolve(t.Context(), "python3.13", HostArchitecture()); err != nil || rt.Version != "3.13.1" {
+		t.Errorf("%s, %v", rt.Version, err)
+	}
+}
+
 // TestUpgrade replaces an interpreter behind the catalog's back.
 func TestUpgrade(t *testing.T) {
 	first := answer(t, "3.13.1")

@@ -120,8 +120,8 @@ func (s search) candidates() []candidate {
 	return all[:min(len(all), candidatesMax)]
 }
 
-// find runs the candidates and returns those that are interpreters, distribution
-// packages first and then newest first.
+// find runs the candidates and returns those that are interpreters: first those that bring
+// AWS's SDK as its own runtimes do, then distribution packages, then the newest.
 func (s search) find(ctx context.Context) []interpreter {
 	var (
 		mu    sync.Mutex
@@ -149,6 +149,12 @@ func (s search) find(ctx context.Context) []interpreter {
 	slices.SortFunc(found, func(a, b interpreter) int {
 		if c := strings.Compare(string(a.language), string(b.language)); c != 0 {
 			return c
+		}
+		if a.sdk != b.sdk {
+			if a.sdk {
+				return -1
+			}
+			return 1
 		}
 		if pa, pb := within("/usr", a.executable), within("/usr", b.executable); pa != pb {
 			if pa {

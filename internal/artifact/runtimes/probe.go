@@ -31,6 +31,7 @@ type interpreter struct {
 	executable string   // without symbolic links
 	prefix     string   // where it was installed
 	libraries  []string // directories of its standard library
+	sdk        bool     // Python: boto3 is there, as AWS's runtimes have it
 	stamp      string   // of the executable: changes when it is replaced
 }
 
@@ -56,12 +57,13 @@ func programFor(language Language) (program, bool) {
 
 // Other implementations, previews and free-threaded builds answer with no version.
 const pythonQuestion = `
-import sys, json, sysconfig
+import os, site, sys, json, sysconfig
 usual = sys.implementation.name == "cpython" and sys.version_info[3] == "final" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 print(json.dumps({
   "version": "%d.%d.%d" % sys.version_info[:3] if usual else "",
   "executable": getattr(sys, "_base_executable", None) or sys.executable,
   "prefix": sys.base_prefix,
+  "sdk": any(os.path.isdir(d + "/boto3") for d in site.getsitepackages() if d.startswith((sysconfig.get_path("stdlib"), "/usr/lib/"))),
   "libraries": [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), sysconfig.get_config_var("DESTSHARED") or ""],
 }))`
 
@@ -163,11 +165,12 @@ func parseJSON(stdout, _ []byte) (interpreter, error) {
 	var a struct {
 		Version, Executable, Prefix string
 		Libraries                   []string
+		SDK                         bool
 	}
 	if err := json.Unmarshal(stdout, &a); err != nil {
 		return interpreter{}, err
 	}
-	return interpreter{version: a.Version, executable: a.Executable, prefix: a.Prefix, libraries: a.Libraries}, nil
+	return interpreter{version: a.Version, executable: a.Executable, prefix: a.Prefix, libraries: a.Libraries, sdk: a.SDK}, nil
 }
 
 // parseJava reads the "name = value" lines of -XshowSettings:properties.
