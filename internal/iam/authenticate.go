@@ -1,7 +1,9 @@
 package iam
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
@@ -49,10 +51,11 @@ func (a *Authority) verify(r *http.Request, payload []byte, service string) (wir
 	if !cached {
 		a.keys.Put(caller.secret, claim.Scope, key)
 	}
+	var decoded []byte
 	if claim.Streaming() {
-		// The body that the handler would read is still in chunks, and no
-		// service here takes one.
-		return wire.Identity{}, &sigv4.Error{Kind: sigv4.ErrPayload, Text: "The value of x-amz-content-sha256 header is invalid."}
+		if decoded, err = unchunk(payload, claim, key); err != nil {
+			return wire.Identity{}, err
+		}
 	}
 	if caller.session && !sessionMayCall(caller.principal.Type, service) {
 		return wire.Identity{}, errBadToken
@@ -62,8 +65,21 @@ func (a *Authority) verify(r *http.Request, payload []byte, service string) (wir
 	}
 	return wire.Identity{
 		Principal: caller.principal, AccessKeyID: claim.AccessKeyID, Region: regionOf(claim.Scope.Region),
-		Service: claim.Scope.Service, SessionContext: caller.context,
+		Service: claim.Scope.Service, SessionContext: caller.context, Payload: decoded,
 	}, nil
+}
+
+// unchunk decodes an aws-chunked body; what it decodes to is never longer.
+func unchunk(payload []byte, claim sigv4.Claim, key sigv4.Key) ([]byte, error) {
+	r, err := sigv4.NewChunkReader(bytes.NewReader(payload), claim, key)
+	if err != nil {
+		return nil, err
+	}
+	decoded := bytes.NewBuffer(make([]byte, 0, len(payload)))
+	if _, err := io.Copy(decoded, r); err != nil {
+		return nil, err
+	}
+	return decoded.Bytes(), nil
 }
 
 // regionOf: clients of global services may sign for a pseudo region.

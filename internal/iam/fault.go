@@ -65,6 +65,8 @@ func refusals() []refusal {
 			s3: "AccessDenied", s3Text: "There were headers present in the request which were not signed", s3Status: http.StatusForbidden},
 		{kind: sigv4.ErrPayload, json: "InvalidSignatureException", query: "SignatureDoesNotMatch", status: http.StatusForbidden,
 			s3: "XAmzContentSHA256Mismatch", s3Status: http.StatusBadRequest},
+		{kind: sigv4.ErrChunk, json: "IncompleteBody", query: "IncompleteBody", status: http.StatusBadRequest,
+			s3: "IncompleteBody", s3Status: http.StatusBadRequest},
 		{kind: sigv4.ErrMismatch, json: "InvalidSignatureException", query: "SignatureDoesNotMatch", status: http.StatusForbidden,
 			s3: "SignatureDoesNotMatch", s3Text: s3SignatureText, s3Status: http.StatusForbidden},
 		{kind: errUnknownKey, json: "UnrecognizedClientException", query: "InvalidClientTokenId", status: http.StatusForbidden,

@@ -15,6 +15,9 @@ type Identity struct {
 	Service     string
 	// SessionContext holds the condition keys that come with the session.
 	SessionContext map[string][]string
+	// Payload is the body without its aws-chunked framing, verified chunk by chunk;
+	// nil where it was sent without one.
+	Payload []byte
 }
 
 // Authenticator verifies who sent r. payload is the whole body, as it was sent.

@@ -19,8 +19,8 @@ var errBodyTooLarge = errors.New("the request body is too large")
 
 // readBody reads the whole body once, into one buffer of the right size.
 // Signatures cover the whole body, so nothing can be decided before it is read.
-// (A service with streaming payloads would here leave bodies that sigv4 calls
-// streaming unread, and hand its chunk reader on.)
+// An aws-chunked body is decoded once its signature is known. (A service with
+// streaming payloads would here leave it unread, and hand its chunk reader on.)
 func (x *exchange) readBody(ep *endpoint, op *Operation) error {
 	if x.bodyRead {
 		return nil

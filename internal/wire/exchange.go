@@ -140,6 +140,9 @@ func (x *exchange) authenticate() (*Call, error) {
 		if id.Region != "" {
 			call.Region = id.Region
 		}
+		if id.Payload != nil {
+			x.body = id.Payload
+		}
 	}
 	if call.Region == "" {
 		call.Region = x.server.cfg.Region
