@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -72,6 +73,17 @@ func BenchmarkStart(b *testing.B) { benchStart(b, false) }
 
 // BenchmarkParkStart has nothing parked.
 func BenchmarkParkStart(b *testing.B) { benchStart(b, true) }
+
+// BenchmarkParkStart100MiB is that in a process as large as a lambdad under
+// load, which must not matter.
+func BenchmarkParkStart100MiB(b *testing.B) {
+	ballast := make([]byte, 100<<20)
+	for i := 0; i < len(ballast); i += 4096 {
+		ballast[i] = 1
+	}
+	benchStart(b, true)
+	runtime.KeepAlive(ballast)
+}
 
 func benchStart(b *testing.B, parkToo bool) {
 	h := benchDriver(b)
