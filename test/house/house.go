@@ -9,11 +9,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,7 +112,7 @@ func withoutEmbedded(dir string) (string, error) {
 func Start(t testing.TB, flags ...string) *House {
 	t.Helper()
 	NeedNamespaces(t, nil)
-	h := &House{t: t, binary: Binary(t), Data: filepath.Join(t.TempDir(), "data"), Region: "us-east-1", listen: freePort(t)}
+	h := &House{t: t, binary: Binary(t), Data: filepath.Join(t.TempDir(), "data"), Region: "us-east-1", listen: FreeAddress(t)}
 	h.Endpoint = "http://" + h.listen
 	h.args = append([]string{"serve", "--data", h.Data, "--listen", h.listen, "--region", h.Region, "--runtimes", "nearest", "--log-level", "debug"}, flags...)
 	h.Run()
@@ -141,12 +144,22 @@ func (h *House) Run() {
 	}
 	h.cmd = exec.Command(h.binary, h.args...)
 	h.cmd.Stdout, h.cmd.Stderr = h.log, h.log
-	h.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: 0, Setpgid: true}
-	if err := h.cmd.Start(); err != nil {
+	// A test process that is killed, by Ctrl-C or its time limit, cleans nothing up.
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	h.exited = make(chan error, 1)
+	started := make(chan error)
+	go func(cmd *exec.Cmd, exited chan error) {
+		runtime.LockOSThread() // Pdeathsig goes by the thread that started the program
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			exited <- cmd.Wait()
+		}
+	}(h.cmd, h.exited)
+	if err := <-started; err != nil {
 		h.t.Fatal(err)
 	}
-	h.exited = make(chan error, 1)
-	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(h.cmd, h.exited)
 
 	deadline := time.Now().Add(readyMax)
 	for {
@@ -249,14 +262,20 @@ func Zip(t testing.TB, files map[string]string) []byte {
 	return buf.Bytes()
 }
 
-func freePort(t testing.TB) string {
+// FreeAddress is a loopback address that nobody listens on. Its port is below those that Linux gives
+// to outgoing connections, or one of these could take it before the program does, or between two starts.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, count, tries = 10_000, 20_000, 100
+	for range tries {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(count))))
+		if err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no loopback port is free")
+	return ""
 }
 
 func withoutAWS(env []string) []string {

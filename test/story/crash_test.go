@@ -109,8 +109,9 @@ func stillOf(pid, data string) bool {
 	if err != nil {
 		return false
 	}
+	test := filepath.Base(filepath.Dir(filepath.Dir(data))) // what t.TempDir named after the test, and is no other's
 	for _, line := range strings.Split(string(mounts), "\n") {
-		if f := strings.Fields(line); len(f) > 4 && f[4] == "/var/task" && strings.Contains(f[3], filepath.Base(filepath.Dir(data))) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == "/var/task" && strings.Contains(f[3], "/"+test+"/") {
 			return true
 		}
 	}
