@@ -418,7 +418,7 @@ func TestEnvironmentVariables(t *testing.T) {
 		vars[name] = value
 	}
 	for name, want := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "arn:aws:iam::000000000000:role/r/f",
+		"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "arn:aws:iam::000000000000:role/r/arn:aws:lambda:us-east-1:000000000000:function:f",
 		"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769", "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
 		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_LAMBDA_LOG_GROUP_NAME": "/shared/group", "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
