@@ -255,7 +255,9 @@ func (a *Assigner) start(s *shard, sl *slot, fn *record.Function, tenantID strin
 	defer a.starting.Add(-1)
 	e, err := a.opts.Host.Start(a.ctx, worker.StartSpec{Function: fn, TenantID: tenantID})
 	if err != nil {
-		a.log.Error("an environment could not be started", "function", s.id.ARN(), "error", err)
+		if a.ctx.Err() == nil { // else it is stopping, and nobody waits for it
+			a.log.Error("an environment could not be started", "function", s.id.ARN(), "error", err)
+		}
 		s.step(Event{Kind: EventStartFailed, Env: sl.id}, err)
 		return
 	}

@@ -67,6 +67,7 @@ def handler(event, context):
 // TestUpdateUnderLoad changes the code while invokes run: none fails, and none that began after
 // an update was Successful runs older code. Then it deletes the function under running invokes.
 func TestUpdateUnderLoad(t *testing.T) {
+	t.Parallel()
 	h := house.Start(t)
 	c := h.Client(t)
 	code := func(version int) map[string]string {
@@ -131,6 +132,7 @@ func TestUpdateUnderLoad(t *testing.T) {
 
 // TestFreeze: a thread that the handler left behind stands still between invokes, and goes on.
 func TestFreeze(t *testing.T) {
+	t.Parallel()
 	h := house.Start(t)
 	c := h.Client(t)
 	name := c.Function(lambda.CreateFunctionInput{MemorySize: aws.Int32(1769)}, map[string]string{"app.py": `

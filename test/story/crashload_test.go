@@ -21,6 +21,7 @@ import (
 // TestKillUnderLoad kills lambdad again and again while clients create, change and invoke
 // functions and put log events: whatever was acknowledged is there afterwards.
 func TestKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	h := house.Start(t)
 	c := h.Client(t)
 	const group = "acknowledged"
