@@ -168,9 +168,11 @@ func asNobody(t *testing.T, test string, groups []string) (string, error) {
 	user := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	var given string
 	if len(groups) > 0 {
-		// Only root moves a process into a group from outside, so the shell does that before it gives up root.
+		// Only root moves a process into a group from outside, so the shell does that before the
+		// test gives up root. It stays there: in version 2 the driver takes it along, to have the
+		// group free of processes.
 		const fd = 3 // of ExtraFiles
-		script := `for g in $GROUPS_GIVEN; do echo $$ >"$g/cgroup.procs" || exit; done; exec setpriv --reuid "$0" --regid "$0" --clear-groups "$@"`
+		script := `for g in $GROUPS_GIVEN; do echo $$ >"$g/cgroup.procs" || exit; done; setpriv --reuid "$0" --regid "$0" --clear-groups "$@"; exit $?`
 		program = []string{"sh", "-c", script, strconv.Itoa(nobody), fmt.Sprintf("/proc/self/fd/%d", fd)}
 		user, given = nil, strings.Join(groups, " ")
 	}

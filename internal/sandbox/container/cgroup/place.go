@@ -148,8 +148,9 @@ func stepAside(own, root string) error {
 }
 
 // delegated tells whether all that is in our own group is ours to arrange:
-// systemd says so of a unit with Delegate= (systemd.resource-control(5)), and
-// inside a container its topmost group is the container's.
+// systemd says so of a unit with Delegate= (systemd.resource-control(5)), root
+// does by giving a user the topmost group of a subtree, and inside a container
+// its topmost group is the container's.
 func delegated(own, root string) bool {
 	for _, name := range []string{"user.delegate", "trusted.delegate"} {
 		value := make([]byte, 8)
@@ -157,7 +158,15 @@ func delegated(own, root string) bool {
 			return true
 		}
 	}
+	if uid := os.Geteuid(); uid != 0 && ownedBy(own, uid) && !ownedBy(filepath.Dir(own), uid) {
+		return true
+	}
 	// The host's own root, and only that, has no type.
 	_, err := os.Stat(filepath.Join(own, "cgroup.type"))
 	return own == root && !errors.Is(err, fs.ErrNotExist)
+}
+
+func ownedBy(path string, uid int) bool {
+	var stat unix.Stat_t
+	return unix.Stat(path, &stat) == nil && int(stat.Uid) == uid
 }
