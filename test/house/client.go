@@ -63,6 +63,13 @@ func (h *House) Client(t testing.TB) *Client {
 	return c
 }
 
+// With is the client for a subtest: what it skips or fails is the subtest.
+func (c *Client) With(t testing.TB) *Client {
+	with := *c
+	with.t = t
+	return &with
+}
+
 // Function creates a function from in with the missing parts filled (name, role, Python
 // 3.12, app.handler) and the files given, and waits until it is Active.
 func (c *Client) Function(in lambda.CreateFunctionInput, files map[string]string) string {

@@ -120,6 +120,7 @@ func TestHowFunctionsFail(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			c := c.With(t)
 			tc.in.FunctionName = aws.String("fail-" + strings.ReplaceAll(tc.name, " ", "-"))
 			name := c.Function(tc.in, tc.files)
 			payload := tc.payload

@@ -56,6 +56,7 @@ func TestWithoutRoot(t *testing.T) {
 			{types.RuntimeProvidedal2023, "bootstrap", map[string]string{"bootstrap*": string(bootstrap)}},
 		} {
 			t.Run(string(l.runtime), func(t *testing.T) {
+				c := c.With(t)
 				name := c.Function(lambda.CreateFunctionInput{FunctionName: aws.String(strings.NewReplacer(".", "-").Replace(string(l.runtime))), Runtime: l.runtime, Handler: &l.handler}, l.files)
 				cold := c.Invoke(name, `{"name":"you"}`)
 				var warm house.Answer
