@@ -30,6 +30,13 @@ type bench struct {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == bareFlag {
+		if err := serveBare(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: bare server:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	lambdad := flag.String("lambdad", "bin/lambdad", "the built program")
 	out := flag.String("out", "", "Markdown file to write; empty prints only")
 	only := flag.String("only", "", "comma-separated parts: store, warm, sandbox, cold, many")

@@ -37,7 +37,7 @@ func benchWarm(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	rows := [][]string{{"-", "the same client and a bare HTTP server", "1", micros(bare.p50()), micros(bare.p99()), perSecond(len(bare), length), ""}}
+	rows := [][]string{{"-", "the same client and a bare HTTP server in a process of its own", "1", micros(bare.p50()), micros(bare.p99()), perSecond(len(bare), length), ""}}
 	for i, l := range b.languages() {
 		direct, err := directInvokes(ctx, l, length)
 		if err != nil {
