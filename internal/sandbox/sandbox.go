@@ -9,6 +9,11 @@
 // runs, Freeze and Thaw stop and resume every process in it. Destroy ends it
 // from any state; a sandbox is never started twice and never changes its owner.
 //
+// Two ways make a start shorter, where a driver has them. A Preloader's sandbox
+// starts its program before it has an owner; Start then only furnishes it. A
+// Templater makes a Template of a started sandbox whose program has finished its
+// initialisation; sandboxes parked from the template continue from there.
+//
 // Every driver passes the suite sandbox/sandboxtest.
 package sandbox
 
@@ -119,7 +124,56 @@ type StartSpec struct {
 	Env    []string // the whole environment, NAME=value
 	Dir    string   // working directory inside; "" is /var/task
 	Limits Limits
+	// Template asks for a sandbox that Templater.Template can take; its driver may
+	// need to start it otherwise.
+	Template bool
 }
+
+// PreloadSpec is a program that starts before its sandbox has an owner. It holds
+// nothing of any tenant: /var/task and /opt are empty and /tmp is not there yet.
+type PreloadSpec struct {
+	Mounts []Mount // e.g. the runtime client at /var/runtime
+	Argv   []string
+	Env    []string
+}
+
+// Preloader is a Sandbox whose program can start before its owner is known. Its
+// program waits (in the Runtime API) until it is told what to run.
+type Preloader interface {
+	// Preload is called at most once, after Park and before Start. Start then
+	// places code, layers, the further mounts and /tmp, sets the limits, ignores
+	// Argv, Env and Dir, and returns the program that Preload started.
+	Preload(ctx context.Context, spec PreloadSpec) error
+}
+
+// Templater is a Driver that can make copies of a started sandbox.
+type Templater interface {
+	// Template stops a sandbox that was started with StartSpec.Template, for good,
+	// and takes it over: its program waits in GET /runtime/restore/next and never
+	// gets an answer there. On an error the sandbox is still the caller's; an
+	// *UnclonableError says what about the program forbids it.
+	Template(ctx context.Context, s Sandbox) (Template, error)
+}
+
+// Template is a stopped program that sandboxes are made from. All are of its owner.
+type Template interface {
+	// Park makes a sandbox in which a copy of the program can be. Its Start must be
+	// given the code, layers, mounts and owner that the template had (Argv, Env and Dir are
+	// ignored), and lets the copy run: its connections are broken, so it asks the new
+	// sandbox's Runtime API for restore/next again, and gets what is its own from the answer.
+	Park(ctx context.Context, id ID) (Sandbox, error)
+	// MemoryBytes is what the template itself holds.
+	MemoryBytes() int64
+	// Close gives it up. Sandboxes made from it live on.
+	Close() error
+}
+
+// UnclonableError says why a program cannot be a template, in words for the function's owner.
+type UnclonableError struct {
+	Reason string // e.g. "it has 3 threads"
+}
+
+func (e *UnclonableError) Error() string { return "sandbox: the program cannot be copied: " + e.Reason }
 
 // Exit tells how the program's first process ended.
 type Exit struct {
