@@ -1,7 +1,7 @@
 # lambdad: `make demo` shows it, `make test` tests all of it, `make help` lists the rest.
 GO      ?= go
 BIN     := bin
-# Nothing here is C: a machine without a C compiler, or with half of one, will do.
+# Of the Go programs nothing is C. Process 1 of sandboxes is C without a library: any compiler will do (scripts/init.sh).
 export CGO_ENABLED := 0
 VERSION := $(shell git describe --tags --always 2>/dev/null || echo development)
 
@@ -18,7 +18,8 @@ help:
 build:
 	@mkdir -p $(BIN)
 	@# Process 1 of a sandbox is embedded, so that one file is all there is to copy.
-	$(GO) build -trimpath -ldflags='-s -w' -o internal/sandbox/container/initbin/lambdad-init ./cmd/lambdad-init
+	@command -v cc >/dev/null 2>&1 || scripts/setup.sh build
+	scripts/init.sh "$(CURDIR)/internal/sandbox/container/initbin/lambdad-init"
 	$(GO) build -trimpath -o $(BIN)/lambdad ./cmd/lambdad
 	@# It must not stay: a later build without make would embed a stale one.
 	@rm -f internal/sandbox/container/initbin/lambdad-init

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what `make demo` and `make test` need and this machine lacks, from the machine's own package
-# manager, and says so. It changes nothing else. Argument: demo (interpreters), test (also more of them, and
-# clients) or bench (also peers).
+# manager, and says so. It changes nothing else. Argument: build (a C compiler), demo (also interpreters), test
+# (also more of them, and clients) or bench (also peers).
 set -eu
 want=${1:-demo}
 
@@ -18,11 +18,15 @@ missing=
 need() { # need COMMAND PACKAGE
 	command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
-need python3 python3
-need node nodejs
+# Process 1 of sandboxes is C.
+need cc gcc
+if [ "$want" != build ]; then
+	need python3 python3
+	need node nodejs
+fi
 # Disks for /tmp; only root makes them.
-[ "$(id -u)" != 0 ] || need mke2fs e2fsprogs
-if [ "$want" != demo ]; then
+[ "$want" = build ] || [ "$(id -u)" != 0 ] || need mke2fs e2fsprogs
+if [ "$want" = test ] || [ "$want" = bench ]; then
 	need ruby ruby
 	need javac default-jdk-headless
 	# Python's client for AWS: the one that this machine's python3 already has, or Debian's.

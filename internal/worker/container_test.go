@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/lambdad/lambdad/internal/runtimeapi/client"
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container"
+	"github.com/lambdad/lambdad/internal/sandbox/sandboxtest"
 	"github.com/lambdad/lambdad/internal/worker"
 	"github.com/lambdad/lambdad/internal/worker/workertest"
 )
@@ -94,11 +94,7 @@ func newPythonHost(t testing.TB, handler string) *pythonHost {
 			}
 		})
 	}
-	builds := exec.Command("go", "build", "-o", filepath.Join(dir, "lambdad-init"), "github.com/lambdad/lambdad/cmd/lambdad-init")
-	builds.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := builds.CombinedOutput(); err != nil {
-		t.Fatalf("process 1 does not build: %v\n%s", err, out)
-	}
+	init := sandboxtest.Build(t, sandboxtest.InitPackage)
 	known, err := runtimes.Open(runtimes.Options{Dir: filepath.Join(dir, "runtimes")})
 	must(err)
 	closing("catalog", known.Close)
@@ -127,7 +123,7 @@ func newPythonHost(t testing.TB, handler string) *pythonHost {
 	stored, err := code.PutZip(context.Background(), &packed)
 	must(err)
 	h.digest = string(stored.Digest)
-	driver, err := container.New(container.Options{StateDir: filepath.Join(dir, "sandboxes"), Init: filepath.Join(dir, "lambdad-init")})
+	driver, err := container.New(container.Options{StateDir: filepath.Join(dir, "sandboxes"), Init: init})
 	if err != nil {
 		t.Skipf("no sandboxes on this machine: %v", err)
 	}

@@ -96,8 +96,7 @@ func benchSandbox(ctx context.Context, b *bench) error {
 // initProgram builds process 1 of sandboxes: in this program it is not embedded.
 func (b *bench) initProgram(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "lambdad-init")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./cmd/lambdad-init")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build := exec.CommandContext(ctx, "scripts/init.sh", path)
 	if text, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build process 1: %w\n%s", err, text)
 	}

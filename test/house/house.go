@@ -79,16 +79,30 @@ func Binary(t testing.TB) string {
 			buildErr = err
 			return
 		}
-		cmd := exec.Command("go", "build", "-trimpath", "-overlay", overlay, "-o", buildDir, "github.com/lambdad/lambdad/cmd/lambdad", "github.com/lambdad/lambdad/cmd/lambdad-init")
+		cmd := exec.Command("go", "build", "-trimpath", "-overlay", overlay, "-o", buildDir, "github.com/lambdad/lambdad/cmd/lambdad")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			buildErr = fmt.Errorf("build lambdad: %w\n%s", err, out)
+			return
 		}
+		buildErr = buildInit(filepath.Join(buildDir, "lambdad-init"))
 	})
 	if buildErr != nil {
 		t.Fatal(buildErr)
 	}
 	return filepath.Join(buildDir, "lambdad")
+}
+
+// buildInit compiles process 1 of sandboxes, which is C.
+func buildInit(path string) error {
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/lambdad/lambdad").Output()
+	if err != nil {
+		return fmt.Errorf("find the sources: %w", err)
+	}
+	if out, err := exec.Command(filepath.Join(strings.TrimSpace(string(root)), "scripts", "init.sh"), path).CombinedOutput(); err != nil {
+		return fmt.Errorf("build process 1 of sandboxes: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // withoutEmbedded writes an overlay for go build in which no lambdad-init waits to be embedded.

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lambdad/lambdad/internal/sandbox/sandboxtest"
 )
 
 const (
@@ -187,7 +189,8 @@ func makeDisk(t *testing.T, dir string) string {
 		}
 	}
 	programs := filepath.Join(root, "t") + "/"
-	command(t, "", "go", "build", "-o", programs, module+"cmd/lambdad", module+"cmd/lambdad-init", module+"internal/sandbox/sandboxtest/program", module+"test/vm/function")
+	command(t, "", "go", "build", "-o", programs, module+"cmd/lambdad", module+"internal/sandbox/sandboxtest/program", module+"test/vm/function")
+	check(t, sandboxtest.BuildInit(programs+"lambdad-init"))
 	for _, pkg := range []string{"internal/sandbox/container", "internal/sandbox/container/cgroup", "test/isolation", "test/vm/guest"} {
 		command(t, "", "go", "test", "-c", "-o", programs, module+pkg)
 	}

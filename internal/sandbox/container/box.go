@@ -36,6 +36,11 @@ type box struct {
 	control *net.UnixConn
 	replies chan reply // closed when process 1 has ended
 
+	// within is the user namespace that the sandbox's own is made in, and root the
+	// host's id of its root: a template's, for a copy of it. within is nil otherwise.
+	within *os.File
+	root   int
+
 	link *egress.Link // nil without egress
 	// tmp is the scratch filesystem made ahead, until Start takes it.
 	tmp *os.File
@@ -44,6 +49,7 @@ type box struct {
 
 	mu        sync.Mutex
 	spent     reading // by /proc, where no group meters
+	preloaded bool
 	started   bool
 	program   *program
 	destroyed chan struct{} // non-nil once Destroy began; closed when it ended
@@ -61,6 +67,18 @@ type reply struct {
 
 // Park implements sandbox.Driver.
 func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandbox, error) {
+	b, err := d.parkWithin(ctx, spec, nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// parkWithin is Park. The sandbox's user namespace is made within the one given, by
+// a process that is the program's user there, with the same ids: whoever is that
+// user in it has every capability over the new one. The file is the caller's, open
+// until parkWithin returns; root is the host's id of root in it.
+func (d *Driver) parkWithin(ctx context.Context, spec sandbox.ParkSpec, within *os.File, root int) (*box, error) {
 	if !idForm.MatchString(string(spec.ID)) {
 		return nil, fmt.Errorf("container: %q cannot name a sandbox", spec.ID)
 	}
@@ -72,9 +90,12 @@ func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandb
 	}
 	ctx, cancel := context.WithTimeout(ctx, parkMax)
 	defer cancel()
-	b := &box{driver: d, id: spec.ID}
+	b := &box{driver: d, id: spec.ID, within: within, root: root}
 	if err := d.register(b); err != nil {
 		return nil, err
+	}
+	if within == nil {
+		b.root = slotRoot(d.firstSlot + b.slot)
 	}
 	if err := b.park(ctx, spec); err != nil {
 		// What was made so far goes, however little of ctx is left.
@@ -102,7 +123,7 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 	if spec.Network == sandbox.NetworkEgress {
 		gateway = b.driver.gateway()
 	}
-	mounts := &trees{rootless: b.driver.rootless, users: b.users}
+	mounts := b.trees()
 	defer mounts.close()
 	message, err := b.parkMessage(spec, mounts)
 	if err != nil {
@@ -171,15 +192,16 @@ func (b *box) spawn() error {
 	}
 	defer theirs.Close()
 	b.control = conn
-	group, err := b.group.Directory()
-	if err != nil {
-		return err
+	var group *os.File
+	if b.within == nil { // who makes it there may not put it into a group of ours
+		if group, err = b.group.Directory(); err != nil {
+			return err
+		}
 	}
 	if group != nil {
 		defer group.Close()
 	}
-	users, groups := b.ids()
-	if b.process, err = b.driver.spawner.run(pid1.Spawn{Users: users, Groups: groups, Rootless: b.driver.rootless}, theirs, group); err != nil {
+	if b.process, err = b.driver.spawner.run(b.birth(), theirs, group, b.within); err != nil {
 		return fmt.Errorf("start process 1: %w", err)
 	}
 	b.replies = make(chan reply, 1)
@@ -205,10 +227,9 @@ func (b *box) parkMessage(spec sandbox.ParkSpec, mounts *trees) (pid1.Park, erro
 		Descriptors: sandbox.DescriptorsMax,
 		Processes:   sandbox.ProcessesMax,
 
-		Listen:   []int32{port(sandbox.RuntimeAPIAddress), port(sandbox.EndpointAddress)},
-		Rootless: b.driver.rootless,
-		UID:      programUID,
-		GID:      programGID,
+		Listen: []int32{port(sandbox.RuntimeAPIAddress), port(sandbox.EndpointAddress)},
+		UID:    programUID,
+		GID:    programGID,
 	}
 	var err error
 	if spec.Rootfs.Base != "" {
@@ -224,14 +245,9 @@ func (b *box) parkMessage(spec sandbox.ParkSpec, mounts *trees) (pid1.Park, erro
 		}
 		m.Mounts = append(m.Mounts, bound)
 	}
-	for _, mount := range spec.Rootfs.Mounts {
-		bound, err := mounts.bind(mount, false)
-		if err != nil {
-			return m, err
-		}
-		m.Mounts = append(m.Mounts, bound)
-	}
-	return m, nil
+	others, err := mounts.bindAll(spec.Rootfs.Mounts)
+	m.Mounts = append(m.Mounts, others...)
+	return m, err
 }
 
 func port(address string) int32 {
@@ -292,7 +308,7 @@ type failure struct {
 	errno syscall.Errno
 }
 
-func (f *failure) Error() string { return f.text }
+func (f *failure) Error() string { return f.text + ": " + f.errno.Error() }
 func (f *failure) Unwrap() error { return f.errno }
 
 // listen passes on the replies until process 1 has ended, and then reaps it.

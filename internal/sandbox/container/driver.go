@@ -4,9 +4,15 @@
 // above), nor a network or artifact room: paths and limits come in, listeners
 // and exits go out.
 //
-// A sandbox is parked ahead of need: process 1 (package pid1) has made the
-// namespaces, the root and the listeners, and waits on a socket. Start sends it
-// mounts and a program, which is what is left on an invoke's way.
+// A sandbox is parked ahead of need: process 1 (cmd/lambdad-init, in C) has made
+// the root and the listeners in namespaces of its own, and waits on a socket. Start
+// sends it mounts and a program, which is what is left on an invoke's way.
+//
+// Between Park and Start, Preload can start the program already; Start then sends
+// mounts only, and process 1 keeps its capabilities until it has placed them. Start
+// without any program (adopt) leaves process 1 to reap and obey alone, in a sandbox
+// into which a copy of a program comes from outside; such a sandbox is parked by
+// parkWithin, its user namespace being a child of the one that the original is in.
 package container
 
 import (

@@ -42,9 +42,9 @@ func (b *box) signalAll(ctx context.Context, signal syscall.Signal) error {
 	b.stopping.Lock()
 	defer b.stopping.Unlock()
 	b.mu.Lock()
-	started := b.started
+	running := b.program != nil
 	b.mu.Unlock()
-	if !started || b.stopped == (signal == syscall.SIGSTOP) {
+	if !running || b.stopped == (signal == syscall.SIGSTOP) {
 		return nil
 	}
 	if err := b.send(pid1.Order{Signal: int32(signal)}.Encode(), nil); err != nil {
@@ -54,8 +54,8 @@ func (b *box) signalAll(ctx context.Context, signal syscall.Signal) error {
 	if err != nil {
 		return err
 	}
-	if r.Text != "" {
-		return errors.New(r.Text)
+	if r.Code != 0 {
+		return syscall.Errno(r.Code)
 	}
 	b.stopped = signal == syscall.SIGSTOP
 	return nil
@@ -111,4 +111,5 @@ func (b *box) told(step string, err error) error {
 var _ interface {
 	sandbox.Sandbox
 	sandbox.CPULimiter
+	sandbox.Preloader
 } = (*box)(nil)

@@ -25,22 +25,32 @@ const (
 	slotsMax    = (2147352576 - slotFirstID) / slotIDs
 )
 
-// rootID is the host's id of the sandbox's root; the next one is the program's.
-func (b *box) rootID() int {
-	return slotFirstID + int((b.driver.firstSlot+b.slot)%slotsMax)*slotIDs
+// slotRoot is the host's id of the root of the sandbox in a slot; the next one is the program's.
+func slotRoot(slot uint32) int {
+	return slotFirstID + int(slot%slotsMax)*slotIDs
 }
 
-// ids says what the sandbox's ids are on the host. Without root only our own
-// id may be mapped.
-func (b *box) ids() (users, groups []pid1.IDMap) {
+// rootID is the host's id of the sandbox's root.
+func (b *box) rootID() int { return b.root }
+
+// birth says who the sandbox's users are. Without root only our own id may be
+// mapped; within another sandbox's namespace everybody is who he is there.
+func (b *box) birth() pid1.Spawn {
 	if b.driver.rootless {
-		return []pid1.IDMap{{Inside: programUID, Host: int32(os.Geteuid())}}, []pid1.IDMap{{Inside: programGID, Host: int32(os.Getegid())}}
+		return pid1.Spawn{
+			Users:    []pid1.IDMap{{Inside: programUID, Host: int32(os.Geteuid())}},
+			Groups:   []pid1.IDMap{{Inside: programGID, Host: int32(os.Getegid())}},
+			Rootless: true,
+		}
 	}
 	root := int32(b.rootID())
 	of := func(program int32) []pid1.IDMap {
+		if b.within != nil {
+			return []pid1.IDMap{{Inside: 0, Host: 0}, {Inside: program, Host: program}, {Inside: nobodyID, Host: nobodyID}}
+		}
 		return []pid1.IDMap{{Inside: 0, Host: root}, {Inside: program, Host: root + 1}, {Inside: nobodyID, Host: root + 2}}
 	}
-	return of(programUID), of(programGID)
+	return pid1.Spawn{Users: of(programUID), Groups: of(programGID), OwnerUID: programUID, OwnerGID: programGID}
 }
 
 // outputOwner is who must own the output pipe, so that the program can open

@@ -36,7 +36,7 @@ func FindInit(dir string) (string, error) {
 	}
 	found, err := exec.LookPath(pid1.Name)
 	if err != nil {
-		return "", fmt.Errorf("container: %s is neither embedded, nor beside %s, nor in PATH; `make build` embeds it: %w", pid1.Name, self, err)
+		return "", fmt.Errorf("container: %s is neither embedded, nor beside %s, nor in PATH; `make build` embeds it, `scripts/init.sh FILE` only compiles it: %w", pid1.Name, self, err)
 	}
 	return filepath.Abs(found)
 }

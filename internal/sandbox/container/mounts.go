@@ -20,6 +20,8 @@ type trees struct {
 	fds      []int
 }
 
+func (b *box) trees() *trees { return &trees{rootless: b.driver.rootless, users: b.users} }
+
 // bind prepares one mount. As root it is a detached, restricted clone, passed
 // as a descriptor: nothing in the sandbox ever walks a path of the host.
 func (t *trees) bind(m sandbox.Mount, device bool) (pid1.Mount, error) {
@@ -44,6 +46,18 @@ func (t *trees) bind(m sandbox.Mount, device bool) (pid1.Mount, error) {
 		return pid1.Mount{}, err
 	}
 	return t.carry(out, fd)
+}
+
+func (t *trees) bindAll(list []sandbox.Mount) ([]pid1.Mount, error) {
+	var bound []pid1.Mount
+	for _, m := range list {
+		one, err := t.bind(m, false)
+		if err != nil {
+			return nil, err
+		}
+		bound = append(bound, one)
+	}
+	return bound, nil
 }
 
 // carry adds a detached mount to the message.

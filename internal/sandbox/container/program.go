@@ -46,53 +46,123 @@ type program struct {
 
 // Start implements sandbox.Sandbox.
 func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Program, error) {
-	if err := validStart(spec); err != nil {
+	b.mu.Lock()
+	p := b.program // by Preload
+	b.mu.Unlock()
+	if p != nil {
+		spec.Argv, spec.Env, spec.Dir = nil, nil, ""
+	} else if err := validProgram(spec.Argv, spec.Env, spec.Dir); err != nil {
 		return nil, err
 	}
-	if missing := b.unenforced(spec.Limits); spec.Limits.Strict && len(missing) > 0 {
-		return nil, fmt.Errorf("container: %s cannot be limited on this host: %w", strings.Join(missing, ", "), sandbox.ErrUnsupported)
+	if err := b.give(ctx, spec); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.program, nil
+}
+
+// Preload implements sandbox.Preloader. The program's directory is the root: what is
+// at /var/task later is not there yet.
+func (b *box) Preload(ctx context.Context, spec sandbox.PreloadSpec) error {
+	if err := validProgram(spec.Argv, spec.Env, ""); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startMax)
 	defer cancel()
+	mounts := b.trees()
+	defer mounts.close()
+	p, err := b.launch(mounts, &b.preloaded)
+	if err != nil {
+		return b.told("preload", err)
+	}
+	message := pid1.Preload{Filter: b.driver.filter, Argv: spec.Argv, Env: spec.Env, Dir: "/"}
+	if message.Mounts, err = mounts.bindAll(spec.Mounts); err == nil {
+		err = b.begin(ctx, message.Encode(), mounts, p)
+	}
+	if err != nil {
+		return b.told("preload", errors.Join(err, p.drop()))
+	}
+	return nil
+}
+
+// adopt is Start for a sandbox whose program comes from outside: process 1 furnishes
+// it, then only reaps and obeys.
+func (b *box) adopt(ctx context.Context, spec sandbox.StartSpec) error {
+	spec.Argv, spec.Env, spec.Dir = nil, nil, ""
+	return b.give(ctx, spec)
+}
+
+// give places what is the owner's, sets the limits, and starts the program if the
+// sandbox shall have one of its own and has none yet.
+func (b *box) give(ctx context.Context, spec sandbox.StartSpec) error {
+	if spec.Limits.MemoryMiB < 0 || spec.Limits.CPUMilli < 0 || spec.Limits.TmpMiB < 0 {
+		return errors.New("container: a limit is negative")
+	}
+	if missing := b.unenforced(spec.Limits); spec.Limits.Strict && len(missing) > 0 {
+		return fmt.Errorf("container: %s cannot be limited on this host: %w", strings.Join(missing, ", "), sandbox.ErrUnsupported)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startMax)
+	defer cancel()
+	mounts := b.trees()
+	defer mounts.close()
+	var p *program
+	var err error
+	if len(spec.Argv) > 0 {
+		p, err = b.launch(mounts, &b.started)
+	} else {
+		err = b.once(&b.started, nil)
+	}
+	if err != nil {
+		return b.told("start", err)
+	}
+	if err := b.start(ctx, spec, mounts, p); err != nil {
+		if p != nil {
+			err = errors.Join(err, p.drop())
+		}
+		return b.told("start", err)
+	}
+	return nil
+}
+
+// launch makes the output of a program that process 1 is about to start: the
+// message's first descriptor.
+func (b *box) launch(mounts *trees, done *bool) (*program, error) {
 	reader, writer, err := b.outputPipe()
 	if err != nil {
-		return nil, fmt.Errorf("container: start %s: %w", b.id, err)
+		return nil, err
 	}
 	defer writer.Close()
 	p := &program{output: &output{file: reader}, done: make(chan struct{}), pidfd: -1}
-	b.mu.Lock()
-	switch {
-	case b.destroyed != nil:
-		err = fmt.Errorf("container: %s: %w", b.id, sandbox.ErrDestroyed)
-	case b.started:
-		err = fmt.Errorf("container: %s was started before", b.id)
+	out, err := unix.FcntlInt(writer.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		mounts.fds = append(mounts.fds, out)
+		err = b.once(done, p)
 	}
 	if err != nil {
-		b.mu.Unlock()
 		return nil, errors.Join(err, reader.Close())
-	}
-	b.started = true
-	b.program = p
-	b.mu.Unlock()
-	if err := b.start(ctx, spec, writer, p); err != nil {
-		reader.Close()
-		if gone := b.alive(); gone != nil {
-			return nil, gone
-		}
-		return nil, fmt.Errorf("container: start %s: %w", b.id, err)
 	}
 	return p, nil
 }
 
-func (b *box) start(ctx context.Context, spec sandbox.StartSpec, writer *os.File, p *program) error {
-	mounts := &trees{rootless: b.driver.rootless, users: b.users}
-	defer mounts.close()
-	// The output is the message's first descriptor. It stays ours to close.
-	out, err := unix.FcntlInt(writer.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return err
+// once begins what a sandbox does once in its life; p becomes its program.
+func (b *box) once(done *bool, p *program) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.destroyed != nil:
+		return sandbox.ErrDestroyed
+	case *done, b.started:
+		return errors.New("was started before")
 	}
-	mounts.fds = append(mounts.fds, out)
+	*done = true
+	if p != nil {
+		b.program = p
+	}
+	return nil
+}
+
+func (b *box) start(ctx context.Context, spec sandbox.StartSpec, mounts *trees, p *program) error {
 	message, err := b.startMessage(ctx, spec, mounts)
 	if err != nil {
 		return err
@@ -107,15 +177,26 @@ func (b *box) start(ctx context.Context, spec sandbox.StartSpec, writer *os.File
 	if err := b.group.ResetPeak(); err != nil {
 		return err
 	}
-	if err := b.send(message.Encode(), mounts.fds); err != nil {
+	return b.begin(ctx, message.Encode(), mounts, p)
+}
+
+// begin sends a message that starts p, or, if there is none, starts nothing.
+func (b *box) begin(ctx context.Context, message []byte, mounts *trees, p *program) error {
+	if err := b.send(message, mounts.fds); err != nil {
 		return err
 	}
 	r, err := b.await(ctx, pid1.ReplyStarted)
 	if err != nil {
 		return err
 	}
-	if len(r.fds) != 1 {
-		return errors.New("process 1 sent no descriptor of the program")
+	if p == nil && len(r.fds) == 0 {
+		return nil
+	}
+	if p == nil || len(r.fds) != 1 {
+		for _, fd := range r.fds {
+			unix.Close(fd)
+		}
+		return fmt.Errorf("process 1 sent %d descriptors of programs", len(r.fds))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,12 +225,9 @@ func (b *box) startMessage(ctx context.Context, spec sandbox.StartSpec, mounts *
 	if spec.CodeDir != "" {
 		wanted = append([]sandbox.Mount{{Source: spec.CodeDir, Target: codeDir}}, wanted...)
 	}
-	for _, mount := range wanted {
-		bound, err := mounts.bind(mount, false)
-		if err != nil {
-			return m, err
-		}
-		m.Mounts = append(m.Mounts, bound)
+	var err error
+	if m.Mounts, err = mounts.bindAll(wanted); err != nil {
+		return m, err
 	}
 	for _, dir := range spec.LayerDirs {
 		bound, err := mounts.bind(sandbox.Mount{Source: dir, Target: "/opt"}, false)
@@ -192,17 +270,15 @@ func (b *box) takeTmp(ctx context.Context, mib int, mounts *trees) (pid1.Mount, 
 	return mounts.carry(pid1.Mount{Target: "/tmp", Writable: true}, fd)
 }
 
-// validStart refuses what the kernel would misunderstand.
-func validStart(spec sandbox.StartSpec) error {
+// validProgram refuses what the kernel would misunderstand.
+func validProgram(argv, env []string, dir string) error {
 	switch {
-	case len(spec.Argv) == 0 || !path.IsAbs(spec.Argv[0]):
+	case len(argv) == 0 || !path.IsAbs(argv[0]):
 		return errors.New("container: the program must be an absolute path")
-	case spec.Dir != "" && !path.IsAbs(spec.Dir):
+	case dir != "" && !path.IsAbs(dir):
 		return errors.New("container: the working directory must be an absolute path")
-	case spec.Limits.MemoryMiB < 0 || spec.Limits.CPUMilli < 0 || spec.Limits.TmpMiB < 0:
-		return errors.New("container: a limit is negative")
 	}
-	for _, list := range [][]string{spec.Argv, spec.Env, {spec.Dir}} {
+	for _, list := range [][]string{argv, env, {dir}} {
 		for _, s := range list {
 			if strings.IndexByte(s, 0) >= 0 {
 				return errors.New("container: an argument or variable contains a zero byte")
@@ -273,6 +349,9 @@ func (p *program) end(exit sandbox.Exit) {
 		close(p.done)
 	})
 }
+
+// drop gives up the output of a program that was not started.
+func (p *program) drop() error { return p.output.(*output).file.Close() }
 
 // Output implements sandbox.Program.
 func (p *program) Output() io.Reader { return p.output }

@@ -61,9 +61,8 @@ func (s *spawner) begin() error {
 		return err
 	}
 	attributes := &os.ProcAttr{
-		Dir: "/",
-		// It allocates little, and what it has is copied with each fork.
-		Env:   []string{pid1.SpawnerVariable + "=1", "GOMAXPROCS=1", "GOGC=25"},
+		Dir:   "/",
+		Env:   []string{},
 		Files: []*os.File{s.null, s.null, s.null, theirs},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}, // a terminal's Ctrl-C is for lambdad alone
 	}
@@ -110,9 +109,10 @@ func (s *spawner) close() error {
 	return errors.Join(err, s.null.Close())
 }
 
-// run makes a process 1 with this end of its control socket. A spawner that is
-// gone took its sandboxes with it; the next one is a new one.
-func (s *spawner) run(order pid1.Spawn, control, group *os.File) (*process, error) {
+// run makes a process 1 with this end of its control socket, born in a group or
+// made within a user namespace, if there is one. A spawner that is gone took its
+// sandboxes with it; the next one is a new one.
+func (s *spawner) run(order pid1.Spawn, control, group, within *os.File) (*process, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == nil {
@@ -121,9 +121,12 @@ func (s *spawner) run(order pid1.Spawn, control, group *os.File) (*process, erro
 		}
 	}
 	fds := []int{int(s.null.Fd()), int(control.Fd())}
-	if group != nil {
-		fds = append(fds, int(group.Fd()))
+	for _, f := range []*os.File{group, within} {
+		if f != nil {
+			fds = append(fds, int(f.Fd()))
+		}
 	}
+	order.Group, order.Within = group != nil, within != nil
 	if _, _, err := s.conn.WriteMsgUnix(order.Encode(), unix.UnixRights(fds...), nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("the spawner: %w", err), s.end())
 	}

@@ -1,3 +1,7 @@
+// Package pid1 owns the messages that the driver and process 1 of a container
+// sandbox exchange. The other side is C, in cmd/lambdad-init, and reads a message
+// in the order in which it works, so the order here is that order. It must never
+// import anything of lambdad: it is one form in two languages, and nothing else.
 package pid1
 
 import (
@@ -5,19 +9,42 @@ import (
 	"errors"
 )
 
-// MessageMax bounds one message; a program's arguments and environment must
-// fit. It stays below the kernel's default socket buffer.
-const MessageMax = 160 << 10
+// Name of the program, which is the spawner and becomes each process 1.
+const Name = "lambdad-init"
 
-// DescriptorsMax is how many descriptors one message can carry (SCM_MAX_FD is 253).
-const DescriptorsMax = 250
-
-var (
-	errShort   = errors.New("pid1: message is cut short")
-	errTooMany = errors.New("pid1: message claims too many elements")
+// Bounds, as in cmd/lambdad-init/init.h.
+const (
+	// MessageMax bounds one message; a program's arguments and environment must
+	// fit. It stays below the kernel's default socket buffer.
+	MessageMax = 160 << 10
+	// DescriptorsMax is how many descriptors one message can carry (SCM_MAX_FD is 253).
+	DescriptorsMax = 250
 )
 
-type message interface{ decode([]byte) error }
+var errShort = errors.New("pid1: message is cut short")
+
+// The first byte of a request.
+const (
+	requestSpawn   = 'N'
+	requestPark    = 'P'
+	requestPreload = 'L'
+	requestStart   = 'S'
+	requestOrder   = 'O'
+)
+
+// IDMap is one id of the sandbox and what it is in the namespace around it.
+type IDMap struct{ Inside, Host int32 }
+
+// Spawn asks the spawner for a process 1. Descriptors: the null device, the control
+// socket, then the control group to be born in and the user namespace to be made
+// within, if there are any. What is made within a namespace is not born in a group.
+type Spawn struct {
+	Users, Groups []IDMap
+	Rootless      bool
+	Group, Within bool
+	// OwnerUID and OwnerGID own the new user namespace; they are ids in the one around it.
+	OwnerUID, OwnerGID int32
+}
 
 // Mount places something of the host into the sandbox, read-only.
 type Mount struct {
@@ -42,7 +69,12 @@ type File struct {
 
 // Park furnishes a sandbox without any tenant's data.
 type Park struct {
-	Hostname string
+	UID, GID int32
+	// Descriptors and Processes are the program's limits.
+	Descriptors, Processes int32
+	Hostname               string
+	// RootKiB bounds the furnished root.
+	RootKiB int32
 	// Base is a whole root directory, below everything else, if BaseSet.
 	BaseSet bool
 	Base    Mount
@@ -53,28 +85,31 @@ type Park struct {
 	// files of /proc that become read-only.
 	Masked []string
 	Frozen []string
-	// RootKiB bounds the furnished root; TmpMiB is the size of /tmp where the
-	// driver mounts none.
-	RootKiB int32
 	// Listen are the loopback ports to listen on, TCP; ListenUDP follow them in the reply.
 	Listen    []int32
 	ListenUDP []int32
-	// Rootless: process 1 has one id only and clones mounts itself.
-	Rootless bool
-	UID, GID int32
-	// Descriptors and Processes are the program's limits.
-	Descriptors, Processes int32
 }
 
-// Start gives the sandbox its program. Descriptor 0 is the program's output.
+// Preload starts a program before Start. Descriptor 0 is its output.
+type Preload struct {
+	Mounts []Mount
+	Filter []byte // seccomp: struct sock_filter[]
+	Argv   []string
+	Env    []string
+	Dir    string
+}
+
+// Start gives the sandbox its owner's files and its program, of which descriptor 0
+// is the output. Without Argv it has one from Preload, or gets a copy of one from
+// outside: process 1 then only furnishes, reaps and obeys.
 type Start struct {
 	Mounts []Mount
-	// Layers are merged at /opt, the last one on top.
+	// Layers are merged at /opt, the last one on top; at most 16.
 	Layers []Mount
 	// TmpMiB sizes the memory-backed /tmp; 0 where Mounts hold a /tmp.
 	TmpMiB    int32
 	TmpInodes int32
-	Filter    []byte // seccomp: struct sock_filter[]
+	Filter    []byte
 	Argv      []string
 	Env       []string
 	Dir       string
@@ -83,24 +118,15 @@ type Start struct {
 // Order asks process 1 to send a signal to every process.
 type Order struct{ Signal int32 }
 
-// IDMap is one id of the sandbox and what it is on the host.
-type IDMap struct{ Inside, Host int32 }
-
-// Spawn asks the spawner for a process 1.
-type Spawn struct {
-	Users, Groups []IDMap
-	Rootless      bool
-}
-
 // Kinds of Reply.
 const (
 	ReplyReady   = 'R' // the spawner's first
 	ReplySpawned = 'N' // Code: the process; descriptor: a pidfd of it
 	ReplyParked  = 'P' // descriptors: the listeners, in the order of Park.Listen
-	ReplyStarted = 'S' // descriptor: a pidfd of the program
+	ReplyStarted = 'S' // to Preload or Start; descriptor: a pidfd of the program, if this one started it
 	ReplyExited  = 'X' // Code, or Signal; MemoryKiB
-	ReplyObeyed  = 'O' // Text: what went wrong
-	ReplyFailed  = 'F' // Text: the step and the reason; Code: errno
+	ReplyObeyed  = 'O' // Code: errno, or 0
+	ReplyFailed  = 'F' // Text: the step; Code: errno
 	ReplyRefused = 'E' // the kernel would not execute the program; Text: its path; Code: errno
 )
 
@@ -115,11 +141,36 @@ type Reply struct {
 }
 
 // Encode returns the wire form.
+func (m Spawn) Encode() []byte {
+	e := encoder{p: []byte{requestSpawn}}
+	for _, list := range [][]IDMap{m.Users, m.Groups} {
+		e.int(int32(len(list)))
+		for _, m := range list {
+			e.int(m.Inside)
+			e.int(m.Host)
+		}
+	}
+	e.bool(m.Rootless)
+	e.bool(m.Group)
+	e.bool(m.Within)
+	e.int(m.OwnerUID)
+	e.int(m.OwnerGID)
+	return e.p
+}
+
+// Encode returns the wire form.
 func (m Park) Encode() []byte {
-	var e encoder
+	e := encoder{p: []byte{requestPark}}
+	e.int(m.UID)
+	e.int(m.GID)
+	e.int(m.Descriptors)
+	e.int(m.Processes)
 	e.string(m.Hostname)
+	e.int(m.RootKiB)
 	e.bool(m.BaseSet)
-	e.mount(m.Base)
+	if m.BaseSet {
+		e.mount(m.Base)
+	}
 	e.strings(m.Dirs)
 	e.mounts(m.Mounts)
 	e.int(int32(len(m.Files)))
@@ -130,124 +181,56 @@ func (m Park) Encode() []byte {
 	}
 	e.strings(m.Masked)
 	e.strings(m.Frozen)
-	e.int(m.RootKiB)
 	e.ints(m.Listen)
 	e.ints(m.ListenUDP)
-	e.bool(m.Rootless)
-	e.int(m.UID)
-	e.int(m.GID)
-	e.int(m.Descriptors)
-	e.int(m.Processes)
 	return e.p
 }
 
-func (m *Park) decode(p []byte) error {
-	d := decoder{p: p}
-	m.Hostname = d.string()
-	m.BaseSet = d.bool()
-	m.Base = d.mount()
-	m.Dirs = d.strings()
-	m.Mounts = d.mounts()
-	for range d.count() {
-		m.Files = append(m.Files, File{Path: d.string(), Content: d.string(), Link: d.bool()})
-	}
-	m.Masked = d.strings()
-	m.Frozen = d.strings()
-	m.RootKiB = d.int()
-	m.Listen = d.ints()
-	m.ListenUDP = d.ints()
-	m.Rootless = d.bool()
-	m.UID = d.int()
-	m.GID = d.int()
-	m.Descriptors = d.int()
-	m.Processes = d.int()
-	return d.err
-}
-
 // Encode returns the wire form.
-func (m Start) Encode() []byte {
-	var e encoder
+func (m Preload) Encode() []byte {
+	e := encoder{p: []byte{requestPreload}}
 	e.mounts(m.Mounts)
-	e.mounts(m.Layers)
-	e.int(m.TmpMiB)
-	e.int(m.TmpInodes)
-	e.string(string(m.Filter))
+	e.bytes(m.Filter)
 	e.strings(m.Argv)
 	e.strings(m.Env)
 	e.string(m.Dir)
 	return e.p
 }
 
-func (m *Start) decode(p []byte) error {
-	d := decoder{p: p}
-	m.Mounts = d.mounts()
-	m.Layers = d.mounts()
-	m.TmpMiB = d.int()
-	m.TmpInodes = d.int()
-	m.Filter = []byte(d.string())
-	m.Argv = d.strings()
-	m.Env = d.strings()
-	m.Dir = d.string()
-	return d.err
-}
-
 // Encode returns the wire form.
-func (m Spawn) Encode() []byte {
-	var e encoder
-	for _, list := range [][]IDMap{m.Users, m.Groups} {
-		e.int(int32(len(list)))
-		for _, m := range list {
-			e.int(m.Inside)
-			e.int(m.Host)
-		}
-	}
-	e.bool(m.Rootless)
+func (m Start) Encode() []byte {
+	e := encoder{p: []byte{requestStart}}
+	e.mounts(m.Mounts)
+	e.mounts(m.Layers)
+	e.int(m.TmpMiB)
+	e.int(m.TmpInodes)
+	e.bytes(m.Filter)
+	e.strings(m.Argv)
+	e.strings(m.Env)
+	e.string(m.Dir)
 	return e.p
-}
-
-func (m *Spawn) decode(p []byte) error {
-	d := decoder{p: p}
-	for _, list := range []*[]IDMap{&m.Users, &m.Groups} {
-		for range d.count() {
-			*list = append(*list, IDMap{Inside: d.int(), Host: d.int()})
-		}
-	}
-	m.Rootless = d.bool()
-	return d.err
 }
 
 // Encode returns the wire form.
 func (m Order) Encode() []byte {
-	var e encoder
+	e := encoder{p: []byte{requestOrder}}
 	e.int(m.Signal)
 	return e.p
 }
 
-func (m *Order) decode(p []byte) error {
-	d := decoder{p: p}
-	m.Signal = d.int()
-	return d.err
-}
-
-// Encode returns the wire form.
-func (m Reply) Encode() []byte {
-	e := encoder{p: []byte{m.Kind}}
-	e.int(m.Code)
-	e.int(m.Signal)
-	e.int(m.MemoryKiB)
-	e.string(m.Text)
-	return e.p
-}
-
-// DecodeReply reads the wire form. The driver calls it on bytes that come out
-// of the sandbox, so it trusts nothing.
+// DecodeReply reads the wire form: kind, code, signal, memory, text. The driver
+// calls it on bytes that come out of the sandbox, so it trusts nothing.
 func DecodeReply(p []byte) (Reply, error) {
-	if len(p) == 0 {
+	const head = 1 + 4*4
+	if len(p) < head {
 		return Reply{}, errShort
 	}
-	d := decoder{p: p[1:]}
-	m := Reply{Kind: p[0], Code: d.int(), Signal: d.int(), MemoryKiB: d.int(), Text: d.string()}
-	return m, d.err
+	at := func(i int) int32 { return int32(binary.LittleEndian.Uint32(p[1+4*i:])) }
+	text := at(3)
+	if text < 0 || int(text) > len(p)-head {
+		return Reply{}, errShort
+	}
+	return Reply{Kind: p[0], Code: at(0), Signal: at(1), MemoryKiB: at(2), Text: string(p[head : head+int(text)])}, nil
 }
 
 type encoder struct{ p []byte }
@@ -262,9 +245,15 @@ func (e *encoder) bool(v bool) {
 	}
 }
 
+func (e *encoder) bytes(p []byte) {
+	e.int(int32(len(p)))
+	e.p = append(e.p, p...)
+}
+
+// string ends with a zero byte, so that C uses it where it lies.
 func (e *encoder) string(s string) {
 	e.int(int32(len(s)))
-	e.p = append(e.p, s...)
+	e.p = append(append(e.p, s...), 0)
 }
 
 func (e *encoder) strings(list []string) {
@@ -295,75 +284,4 @@ func (e *encoder) mounts(list []Mount) {
 	for _, m := range list {
 		e.mount(m)
 	}
-}
-
-// decoder remembers its first error; after it every value is zero.
-type decoder struct {
-	p   []byte
-	err error
-}
-
-func (d *decoder) take(n int) []byte {
-	if d.err != nil {
-		return nil
-	}
-	if n < 0 || n > len(d.p) {
-		d.err = errShort
-		return nil
-	}
-	p := d.p[:n]
-	d.p = d.p[n:]
-	return p
-}
-
-func (d *decoder) int() int32 {
-	p := d.take(4)
-	if p == nil {
-		return 0
-	}
-	return int32(binary.LittleEndian.Uint32(p))
-}
-
-func (d *decoder) bool() bool {
-	p := d.take(1)
-	return p != nil && p[0] != 0
-}
-
-func (d *decoder) string() string { return string(d.take(int(d.int()))) }
-
-// count reads the length of a list, each element of which takes a byte at least.
-func (d *decoder) count() int {
-	n := int(d.int())
-	if n < 0 || n > len(d.p) {
-		if d.err == nil {
-			d.err = errTooMany
-		}
-		return 0
-	}
-	return n
-}
-
-func (d *decoder) strings() (list []string) {
-	for range d.count() {
-		list = append(list, d.string())
-	}
-	return list
-}
-
-func (d *decoder) ints() (list []int32) {
-	for range d.count() {
-		list = append(list, d.int())
-	}
-	return list
-}
-
-func (d *decoder) mount() Mount {
-	return Mount{Target: d.string(), FD: d.int(), Path: d.string(), File: d.bool(), Device: d.bool(), Writable: d.bool()}
-}
-
-func (d *decoder) mounts() (list []Mount) {
-	for range d.count() {
-		list = append(list, d.mount())
-	}
-	return list
 }
