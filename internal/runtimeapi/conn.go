@@ -83,9 +83,7 @@ func (c *conn) serve() {
 	defer func() {
 		c.nc.Close()
 		c.s.mu.Lock()
-		if c.s.parked == c {
-			c.s.parked = nil
-		}
+		c.s.unparkLocked(c)
 		delete(c.s.conns, c)
 		c.s.mu.Unlock()
 	}()

@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-const pathPrefix = "/2018-06-01/runtime/"
+const (
+	pathPrefix = "/2018-06-01/runtime/"
+	pathStart  = "/2018-06-01/lambdad/start" // GateStart
+)
 
 // contentTypeJSON is the default both ways.
 const contentTypeJSON = "application/json"
@@ -19,6 +22,12 @@ func (c *conn) route() bool {
 	get, post := string(c.head.method) == "GET", string(c.head.method) == "POST"
 	rest, ok := bytes.CutPrefix(c.head.path, []byte(pathPrefix))
 	if !ok {
+		if string(c.head.path) == pathStart && c.s.gates[GateStart].served {
+			if !get {
+				return c.refuse(methodNotAllowed)
+			}
+			return c.gate(GateStart)
+		}
 		return c.refuse(notFound)
 	}
 	if string(rest) == "invocation/next" {
@@ -49,9 +58,22 @@ func (c *conn) route() bool {
 		if !post {
 			return c.refuse(methodNotAllowed)
 		}
-		return c.initError()
+		return c.initError(phaseStarted, phaseInitError)
 	}
-	// restore/next and restore/error exist under SnapStart only, as on AWS.
+	if c.s.gates[GateRestore].served {
+		switch string(rest) {
+		case "restore/next":
+			if !get {
+				return c.refuse(methodNotAllowed)
+			}
+			return c.gate(GateRestore)
+		case "restore/error":
+			if !post {
+				return c.refuse(methodNotAllowed)
+			}
+			return c.initError(phaseRestoring, phaseRestoreError)
+		}
+	}
 	return c.refuse(notFound)
 }
 
@@ -129,25 +151,26 @@ func (o *Outcome) tooLarge() {
 	o.Done = time.Now()
 }
 
-func (c *conn) initError() bool {
-	if from, ok := c.s.beginInitError(); !ok {
-		return c.refuse(invalidTransition(from, phaseInitError.String()))
+// initError is POST init/error, and restore/error with its own phases.
+func (c *conn) initError(in, to phase) bool {
+	if from, ok := c.s.beginInitError(in); !ok {
+		return c.refuse(invalidTransition(from, to.String()))
 	}
 	e := &InitError{ErrorType: validErrorType(c.head.errorType)}
 	b, err := c.readBody(c.s.opts.ResponseBytesMax, bodyTimeMax)
 	if errors.Is(err, errBodyTooLarge) {
-		c.s.finishInitError(nil)
+		c.s.finishInitError(nil, in, to)
 		return c.refuse(entityTooLarge)
 	}
 	if err != nil {
-		c.s.finishInitError(nil)
+		c.s.finishInitError(nil, in, to)
 		if isProtocolError(err) {
 			c.write(badRequest)
 		}
 		return false
 	}
 	e.Payload = b.data
-	c.s.finishInitError(e)
+	c.s.finishInitError(e, in, to)
 	return c.write(statusAccepted)
 }
 

@@ -69,7 +69,8 @@ type Outcome struct {
 	FirstByte, Done time.Time
 }
 
-// InitError is what POST .../init/error told: the runtime could not initialise.
+// InitError is what POST .../init/error told: the runtime could not initialise; or
+// what POST .../restore/error told: it could not be restored.
 type InitError struct {
 	ErrorType string
 	Payload   []byte // the JSON body as sent: errorMessage, errorType, stackTrace
@@ -88,6 +89,9 @@ const (
 	phaseResponse                   // is sending a response
 	phaseErrorResponse              // is sending an error
 	phaseResponseSent               // has answered; waits in next, or will call it
+	phaseRestoreReady               // INIT has ended; waits in restore/next, or will ask again
+	phaseRestoring                  // has its answer of restore/next; runs its hooks
+	phaseRestoreError               // told that restoring failed
 )
 
 func (p phase) String() string {
@@ -102,6 +106,12 @@ func (p phase) String() string {
 		return "InvocationResponse"
 	case phaseErrorResponse:
 		return "InvocationErrorResponse"
+	case phaseRestoreReady:
+		return "RestoreReady"
+	case phaseRestoring:
+		return "Restoring"
+	case phaseRestoreError:
+		return "RestoreError"
 	default:
 		return "ResponseSent"
 	}
@@ -123,6 +133,7 @@ type Session struct {
 	conns    map[*conn]struct{}
 	dead     bool
 	idle     chan struct{} // made by WaitNext; closed when a GET next parks
+	gates    [gateCount]gate
 
 	settled     chan struct{} // closed when INIT ended either way
 	settledOnce sync.Once
@@ -137,6 +148,9 @@ type Session struct {
 type Options struct {
 	// ResponseBytesMax replaces the package's bound where it is not 0.
 	ResponseBytesMax int
+	// Gates are served only where they are wanted: restore/next exists under SnapStart
+	// only, as on AWS.
+	Gates Gates
 
 	headTime time.Duration // replaces headTimeMax in tests
 }
@@ -159,6 +173,8 @@ func Serve(l net.Listener, opts Options) *Session {
 
 		acceptEnded: make(chan struct{}),
 	}
+	s.gates[GateStart].served = opts.Gates.Start
+	s.gates[GateRestore].served = opts.Gates.Restore
 	s.goroutines.Add(1)
 	go s.accept()
 	return s
@@ -198,7 +214,7 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) (*Outcome, error)
 	}
 	s.mu.Lock()
 	switch {
-	case s.dead || s.phase == phaseInitError:
+	case s.dead || s.initErr != nil:
 		s.mu.Unlock()
 		return nil, ErrClosed
 	case s.call != nil:
@@ -240,7 +256,7 @@ func (s *Session) WaitNext(ctx context.Context) error {
 			s.mu.Unlock()
 			return nil
 		}
-		if s.dead || s.phase == phaseInitError {
+		if s.dead || s.initErr != nil {
 			s.mu.Unlock()
 			return ErrClosed
 		}

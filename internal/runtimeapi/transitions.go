@@ -19,7 +19,7 @@ func (s *Session) next(c *conn) (inv *Invocation, from phase, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch s.phase {
-	case phaseInitError, phaseResponse, phaseErrorResponse:
+	case phaseInitError, phaseResponse, phaseErrorResponse, phaseRestoreReady, phaseRestoreError:
 		return nil, s.phase, false
 	case phaseReady:
 		// It asks again before it has answered: AWS delivers the same one again,
@@ -27,8 +27,9 @@ func (s *Session) next(c *conn) (inv *Invocation, from phase, ok bool) {
 		return s.call, s.phase, true
 	}
 	s.settledOnce.Do(func() { close(s.settled) })
-	if s.phase == phaseStarted {
+	if s.phase == phaseStarted || s.phase == phaseRestoring {
 		s.phase = phaseResponseSent
+		s.forgetGates()
 	}
 	if s.call != nil {
 		inv = s.call
@@ -50,8 +51,17 @@ func (s *Session) next(c *conn) (inv *Invocation, from phase, ok bool) {
 func (s *Session) unpark(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.unparkLocked(c)
+}
+
+func (s *Session) unparkLocked(c *conn) {
 	if s.parked == c {
 		s.parked = nil
+	}
+	for i := range s.gates {
+		if s.gates[i].waiting == c {
+			s.gates[i].waiting = nil
+		}
 	}
 }
 
@@ -105,26 +115,27 @@ func (s *Session) abortAnswer() {
 
 // beginInitError claims the right to report that INIT failed: one report is
 // taken, and only that one's body is read.
-func (s *Session) beginInitError() (from phase, ok bool) {
+func (s *Session) beginInitError(in phase) (from phase, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase != phaseStarted || s.failing {
+	if s.phase != in || s.failing {
 		return s.phase, false
 	}
 	s.failing = true
-	return phaseStarted, true
+	return in, true
 }
 
 // finishInitError ends INIT with e, or takes back the claim if e is nil.
-func (s *Session) finishInitError(e *InitError) {
+func (s *Session) finishInitError(e *InitError, in, to phase) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failing = false
-	if e == nil || s.phase != phaseStarted {
+	if e == nil || s.phase != in {
 		return // never whole, or the runtime called next meanwhile: INIT had ended well
 	}
-	s.phase = phaseInitError
+	s.phase = to
 	s.initErr = e
+	s.forgetGates()
 	s.settledOnce.Do(func() { close(s.settled) })
 	if s.idle != nil {
 		close(s.idle)
