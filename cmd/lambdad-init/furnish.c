@@ -255,6 +255,20 @@ static long mask_proc(struct message *m)
 	return m->malformed ? failed("message", 0, -EPROTO) : 0;
 }
 
+/* skip_numbers lets the pids of this namespace begin above those that are left
+ * out when they wrap around. A copy of a program then never has the pid that the
+ * original had, and neither has a child of it: libraries compare pids to learn
+ * that they are in a child, and must reseed. */
+static long skip_numbers(void)
+{
+	long fd = CALL(SYS_openat, AT_FDCWD, "/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return failed("open ns_last_pid", 0, fd);
+	long n = CALL(SYS_write, fd, "300", 3);
+	CALL(SYS_close, fd);
+	return n < 0 ? failed("write ns_last_pid", 0, n) : 0;
+}
+
 /* furnish builds the root filesystem, moves into it, gives up what is not needed
  * any more, and opens the listeners. It reads the message in the order in which
  * it works. */
@@ -282,6 +296,8 @@ long furnish(struct box *b, struct message *m, int *listeners, u32 *count)
 	if ((error = move_mount(proc, "/proc")))
 		return failed("attach proc", 0, error);
 	CALL(SYS_close, proc);
+	if (b->within && (error = skip_numbers()))
+		return error;
 	for (u32 n = take_count(m); n > 0; n--)
 		if ((error = attach(b, m, take_mount(m))))
 			return error;

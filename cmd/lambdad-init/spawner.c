@@ -20,7 +20,7 @@ enum { MAP_BYTES = 1024, MAPS_MAX = 8, STACK_BYTES = 32 << 10 };
 
 /* birth is one order of the driver, and what became of it. */
 struct birth {
-	int null, control, group, within; /* descriptors; group and within may be -1 */
+	int null, control, group, within; /* descriptors; group may be -1, and within, a process, too */
 	u32 owner_uid, owner_gid;         /* who makes the new user namespace, in the one that it is made within */
 	int rootless;
 	char uid_map[MAP_BYTES], gid_map[MAP_BYTES];
@@ -31,7 +31,7 @@ struct birth {
 /* alive's read end hangs up when the spawner has ended; nobody writes. */
 static int alive[2];
 
-static u8 stack[STACK_BYTES] __attribute__((aligned(16)));
+static u8 stack[STACK_BYTES] __attribute__((aligned(16))), inner_stack[STACK_BYTES] __attribute__((aligned(16)));
 
 #if defined(__x86_64__)
 __asm__(".globl clone_on\n"
@@ -113,7 +113,7 @@ static void begin(struct birth *b, int go[2])
 	/* The spawner's own socket is CONTROL until here. */
 	if (CALL(SYS_dup3, b->control, CONTROL, O_CLOEXEC) < 0 || CALL(SYS_close_range, CONTROL + 1, ~0u, 0))
 		quit(1);
-	process1(b->rootless);
+	process1(b->rootless, b->within >= 0);
 }
 
 static long write_file(u32 pid, const char *name, const char *content)
@@ -140,6 +140,29 @@ static long map_ids(struct birth *b, u32 pid)
 	return error ? error : write_file(pid, "/gid_map", b->gid_map);
 }
 
+/* number_of is a process's number in the proc that is mounted here. */
+static long number_of(int pidfd)
+{
+	char path[64], content[512];
+	struct text t = { path, sizeof path, 0 };
+	put(&t, "/proc/self/fdinfo/");
+	put_number(&t, (u32)pidfd);
+	long fd = CALL(SYS_openat, AT_FDCWD, path, O_CLOEXEC, 0);
+	if (fd < 0)
+		return failed("open", path, fd);
+	long n = CALL(SYS_read, fd, content, sizeof content), number = 0;
+	CALL(SYS_close, fd);
+	for (long i = 0; i + 5 < n; i++) {
+		const char *line = content + i;
+		if (line[0] != '\n' || line[1] != 'P' || line[2] != 'i' || line[3] != 'd' || line[4] != ':' || line[5] != '\t')
+			continue;
+		for (i += 6; i < n && content[i] >= '0' && content[i] <= '9'; i++)
+			number = number * 10 + (content[i] - '0');
+		break;
+	}
+	return number > 0 ? number : failed("find process 1", 0, -EPROTO);
+}
+
 /* bear forks process 1 and maps its ids. */
 static long bear(struct birth *b, unsigned long more)
 {
@@ -162,7 +185,11 @@ static long bear(struct birth *b, unsigned long more)
 		CALL(SYS_close, go[1]);
 		return failed("fork process 1", 0, pid);
 	}
-	if (!(error = map_ids(b, (u32)pid)))
+	if (b->within >= 0 && (pid = number_of(pidfd)) < 0)
+		error = pid;
+	else
+		error = map_ids(b, (u32)pid);
+	if (!error)
 		error = CALL(SYS_write, go[1], "", 1) == 1 ? 0 : failed("release process 1", 0, -EPROTO);
 	CALL(SYS_close, go[1]); /* it ends without the word */
 	if (error) {
@@ -173,16 +200,27 @@ static long bear(struct birth *b, unsigned long more)
 	return pid;
 }
 
+/* bear_inside is a child of bear_within, in the pid namespace that that entered:
+ * a pid namespace is made only within one's own. */
+static void bear_inside(void *argument)
+{
+	struct birth *b = argument;
+	b->pid = bear(b, CLONE_PARENT);
+	for (;;)
+		CALL(SYS_exit, 0);
+}
+
 /* bear_within runs in a process of its own, with the spawner's memory and
  * descriptors, while the spawner stands still: it enters the user namespace in
  * which the new one shall be made, becomes who shall own that, and keeps all
- * capabilities that it has there. Process 1 becomes the spawner's own child. */
+ * capabilities that it has there; and the pid namespace, for its child. Process 1
+ * becomes the spawner's own child. */
 static void bear_within(void *argument)
 {
 	struct birth *b = argument;
 	long error;
-	if ((error = CALL(SYS_setns, b->within, CLONE_NEWUSER)))
-		failed("enter the user namespace", 0, error);
+	if ((error = CALL(SYS_setns, b->within, CLONE_NEWUSER | CLONE_NEWPID)))
+		failed("enter the namespaces", 0, error);
 	else if ((error = CALL(SYS_prctl, PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)))
 		failed("keep capabilities", 0, error);
 	else if ((error = CALL(SYS_setgroups, 0, 0)) || (error = CALL(SYS_setresgid, b->owner_gid, b->owner_gid, b->owner_gid)) ||
@@ -191,9 +229,12 @@ static void bear_within(void *argument)
 	/* Otherwise nobody but the host's root may write the new one's maps. */
 	else if ((error = CALL(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0)))
 		failed("dumpable", 0, error);
+	else if ((error = clone_on(CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PARENT, inner_stack + sizeof inner_stack, 0, bear_inside, b)) < 0)
+		failed("fork", 0, error);
 	else
-		error = bear(b, CLONE_PARENT);
-	b->pid = error;
+		error = 0;
+	if (error)
+		b->pid = error;
 	for (;;)
 		CALL(SYS_exit, 0);
 }
@@ -223,7 +264,7 @@ static void take_map(struct message *m, char *map)
 
 /* order reads what the driver wants: descriptors are the null device, the
  * control socket, and, if it says so, the control group to be born in and the
- * user namespace to be made within. */
+ * process in whose user and pid namespaces it is to be made. */
 static long order(struct message *m)
 {
 	struct birth b = { .group = -1, .within = -1 };

@@ -36,8 +36,8 @@ type box struct {
 	control *net.UnixConn
 	replies chan reply // closed when process 1 has ended
 
-	// within is the user namespace that the sandbox's own is made in, and root the
-	// host's id of its root: a template's, for a copy of it. within is nil otherwise.
+	// within is a process in whose user and pid namespaces the sandbox's own are made,
+	// and root the host's id of its root: a template's, for a copy of it. within is nil otherwise.
 	within *os.File
 	root   int
 
@@ -74,10 +74,10 @@ func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandb
 	return b, nil
 }
 
-// parkWithin is Park. The sandbox's user namespace is made within the one given, by
-// a process that is the program's user there, with the same ids: whoever is that
-// user in it has every capability over the new one. The file is the caller's, open
-// until parkWithin returns; root is the host's id of root in it.
+// parkWithin is Park. The sandbox's user and pid namespaces are made within those of
+// the process given, by one that is the program's user there, with the same ids:
+// whoever is that user there has every capability over the new sandbox. The file, a
+// pidfd, is the caller's, open until parkWithin returns; root is the host's id of root there.
 func (d *Driver) parkWithin(ctx context.Context, spec sandbox.ParkSpec, within *os.File, root int) (*box, error) {
 	if !idForm.MatchString(string(spec.ID)) {
 		return nil, fmt.Errorf("container: %q cannot name a sandbox", spec.ID)

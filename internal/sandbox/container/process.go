@@ -56,3 +56,17 @@ func (p *process) wait() error {
 	})
 	return errors.Join(waited, err, p.fd.Close())
 }
+
+// duplicate is another descriptor of the process, the caller's to close.
+func (p *process) duplicate() (*os.File, error) {
+	fd, err := -1, error(nil)
+	if gone := p.raw.Control(func(own uintptr) {
+		fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)
+	}); gone != nil {
+		return nil, gone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("process 1: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "process 1"), nil
+}

@@ -110,7 +110,7 @@ func (s *spawner) close() error {
 }
 
 // run makes a process 1 with this end of its control socket, born in a group or
-// made within a user namespace, if there is one. A spawner that is gone took its
+// made within the namespaces of a process, if there is one. A spawner that is gone took its
 // sandboxes with it; the next one is a new one.
 func (s *spawner) run(order pid1.Spawn, control, group, within *os.File) (*process, error) {
 	s.mu.Lock()

@@ -36,8 +36,9 @@ const (
 type IDMap struct{ Inside, Host int32 }
 
 // Spawn asks the spawner for a process 1. Descriptors: the null device, the control
-// socket, then the control group to be born in and the user namespace to be made
-// within, if there are any. What is made within a namespace is not born in a group.
+// socket, then the control group to be born in and a process in whose user and pid
+// namespaces to be made within, if there are any. What is made within another's is
+// not born in a group.
 type Spawn struct {
 	Users, Groups []IDMap
 	Rootless      bool
