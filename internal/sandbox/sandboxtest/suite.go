@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
@@ -17,8 +18,16 @@ type Factory func(t testing.TB, stateDir string) sandbox.Driver
 // killed: its value is the state directory.
 const crashing = "LAMBDAD_SANDBOXTEST_CRASH"
 
+// Difference is something that a driver may do otherwise.
+type Difference int
+
+// OwnKernel means that programs run on a kernel that is not the host's. It is
+// the boundary, so no seccomp filter is; it knows none of the host's sockets,
+// and nothing of a quota on the processors that it is given.
+const OwnKernel Difference = iota
+
 // Run is the suite.
-func Run(t *testing.T, open Factory) {
+func Run(t *testing.T, open Factory, differences ...Difference) {
 	if dir := os.Getenv(crashing); dir != "" {
 		crash(t, open(t, dir))
 	}
@@ -26,12 +35,13 @@ func Run(t *testing.T, open Factory) {
 	stateDir := t.TempDir()
 	driver := open(t, stateDir)
 	h := NewHarness(t, driver)
+	h.ownKernel = slices.Contains(differences, OwnKernel)
 	for _, group := range []struct {
 		name string
 		run  func(*testing.T, *Harness)
 	}{
 		{"Life", testLife}, {"Inside", testInside}, {"Limits", testLimits}, {"Freeze", testFreeze},
-		{"Network", testNetwork}, {"Destroy", testDestroy}, {"Refuse", testRefuse}, {"Parallel", testParallel},
+		{"Network", testNetwork}, {"Destroy", testDestroy}, {"Refuse", testRefuse}, {"Parallel", testParallel}, {"Preload", testPreload},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, h) })
 	}

@@ -29,12 +29,20 @@ func main() {
 		fmt.Println("error: nothing to do")
 		os.Exit(2)
 	}
-	do, ok := deeds()[os.Args[1]]
+	args := os.Args[1:]
+	if len(args) > 2 && args[0] == "await" { // until somebody hangs up there
+		if err := await(args[1]); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+		args = args[2:]
+	}
+	do, ok := deeds()[args[0]]
 	if !ok {
-		fmt.Println("error: unknown deed", os.Args[1])
+		fmt.Println("error: unknown deed", args[0])
 		os.Exit(2)
 	}
-	saw, err := do(os.Args[2:])
+	saw, err := do(args[1:])
 	if saw != "" {
 		fmt.Println(saw)
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -52,6 +54,17 @@ func dial(args []string) (string, error) {
 	return strings.TrimSpace(string(answer)), err
 }
 
+// await connects and waits until the other side hangs up.
+func await(address string) error {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = io.ReadAll(c)
+	return err
+}
+
 // send sends a datagram and waits for an answer.
 func send(args []string) (string, error) {
 	c, err := net.DialTimeout("udp", args[0], dialMax)
@@ -75,6 +88,9 @@ func listeners([]string) (string, error) {
 	var out []string
 	for _, file := range []string{"tcp", "tcp6", "udp", "udp6"} {
 		content, err := os.ReadFile("/proc/net/" + file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // not every kernel has IPv6
+		}
 		if err != nil {
 			return "", err
 		}
