@@ -26,6 +26,8 @@ type Harness struct {
 	Driver  sandbox.Driver
 	Program string // on the host
 	prefix  string
+
+	ownKernel bool
 }
 
 // NewHarness builds the program.

@@ -91,11 +91,15 @@ func testLimits(t *testing.T, h *Harness) {
 		run := h.StartIn(t, s, func(s *sandbox.StartSpec) { s.Limits.CPUMilli = 200 }, "spin", "1s")
 		out, _ := run.Wait(t)
 		milli, err := strconv.Atoi(out)
-		if err != nil || milli > 300 { // less is the machine's own load
+		if err != nil || (milli > 300 && !h.ownKernel) { // less is the machine's own load
 			t.Errorf("a fifth of a core gave %s thousandths", out)
 		}
 		u, err := s.Usage(within(t))
-		if err != nil || u.CPU < 20*time.Millisecond || u.CPU > time.Second {
+		most := time.Second
+		if h.ownKernel { // what the program was told shows no quota
+			most /= 2
+		}
+		if err != nil || u.CPU < 20*time.Millisecond || u.CPU > most {
 			t.Errorf("%+v, %v", u, err)
 		}
 	})

@@ -28,7 +28,7 @@ func testNetwork(t *testing.T, h *Harness) {
 	})
 	t.Run("nothing else listens", func(t *testing.T) {
 		out := h.Do(t, "listeners")
-		if out != "tcp 0100007F:11D6\ntcp 0100007F:2329" {
+		if out != "tcp 0100007F:11D6\ntcp 0100007F:2329" && !(h.ownKernel && out == "") {
 			t.Errorf("%q", out)
 		}
 	})

@@ -1,0 +1,202 @@
+package gvisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/gvisor/inside"
+)
+
+const (
+	// rootKiB and rootInodes bound what a bench holds: empty directories, mount
+	// points, a few short files.
+	rootKiB    = 1024
+	rootInodes = 4096
+	// hostname inside; the same everywhere, so that it tells nothing.
+	hostname = "sandbox"
+
+	programUID = 993 // sbx_user1051, as on Lambda
+	programGID = 990
+)
+
+// capabilities of process 1 inside. All are of gVisor's kernel; it gives them
+// up before the program starts.
+var capabilities = []string{"CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"}
+
+// The parts of an OCI bundle's config.json that are used.
+// Source: OCI runtime specification 1.2, config.md.
+type bundle struct {
+	Version  string        `json:"ociVersion"`
+	Hostname string        `json:"hostname"`
+	Process  bundleProcess `json:"process"`
+	Root     bundleRoot    `json:"root"`
+	Mounts   []bundleMount `json:"mounts"`
+	Linux    bundleLinux   `json:"linux"`
+}
+
+type bundleProcess struct {
+	User struct {
+		UID int `json:"uid"`
+		GID int `json:"gid"`
+	} `json:"user"`
+	Args            []string            `json:"args"`
+	Env             []string            `json:"env"`
+	Cwd             string              `json:"cwd"`
+	Capabilities    map[string][]string `json:"capabilities"`
+	Rlimits         []bundleRlimit      `json:"rlimits"`
+	NoNewPrivileges bool                `json:"noNewPrivileges"`
+}
+
+type bundleRlimit struct {
+	Type string `json:"type"`
+	Hard uint64 `json:"hard"`
+	Soft uint64 `json:"soft"`
+}
+
+type bundleRoot struct {
+	Path     string `json:"path"`
+	Readonly bool   `json:"readonly"`
+}
+
+type bundleMount struct {
+	Destination string   `json:"destination"`
+	Type        string   `json:"type"`
+	Source      string   `json:"source"`
+	Options     []string `json:"options"`
+}
+
+type bundleLinux struct {
+	Namespaces []bundleNamespace `json:"namespaces"`
+}
+
+type bundleNamespace struct {
+	Type string `json:"type"`
+	Path string `json:"path,omitempty"`
+}
+
+func newBundle(root, shelf, netns string) bundle {
+	b := bundle{
+		Version:  "1.2.0",
+		Hostname: hostname,
+		Process: bundleProcess{
+			Args: []string{filepath.Join(inside.Shelf, inside.Name)},
+			// One thread less to collect: process 1 hardly makes garbage.
+			Env:          []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
+			Cwd:          "/",
+			Capabilities: map[string][]string{"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
+			Rlimits: []bundleRlimit{
+				{"RLIMIT_NOFILE", sandbox.DescriptorsMax, sandbox.DescriptorsMax},
+				{"RLIMIT_NPROC", sandbox.ProcessesMax, sandbox.ProcessesMax},
+				{"RLIMIT_CORE", 0, 0},
+			},
+			NoNewPrivileges: true,
+		},
+		Root: bundleRoot{Path: root, Readonly: true},
+		Mounts: []bundleMount{
+			{"/proc", "proc", "proc", []string{"nosuid", "nodev", "noexec"}},
+			{"/dev", "tmpfs", "tmpfs", []string{"nosuid", "mode=755", "ro"}},
+			{inside.Shelf, "bind", shelf, []string{"rbind", "rw", "rslave"}},
+		},
+	}
+	for _, kind := range []string{"pid", "mount", "ipc", "uts"} {
+		b.Linux.Namespaces = append(b.Linux.Namespaces, bundleNamespace{Type: kind})
+	}
+	b.Linux.Namespaces = append(b.Linux.Namespaces, bundleNamespace{Type: "network", Path: netns})
+	return b
+}
+
+func (b bundle) encode() ([]byte, error) {
+	content, err := json.MarshalIndent(b, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	return content, nil
+}
+
+// directories that every root has. /dev/shm is not among them: Lambda has none.
+var directories = []string{"/proc", "/dev", "/sys", "/tmp", "/etc", "/opt", "/var/task", "/var/runtime", inside.Shelf}
+
+type file struct{ path, content, link string }
+
+// files of /etc that a C library reads to know who and where it is.
+func files(rootfs sandbox.Rootfs) []file {
+	list := []file{
+		{path: "/etc/passwd", content: "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n" +
+			"sbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n"},
+		{path: "/etc/group", content: "root:x:0:\nnobody:x:65534:\nsbx_user1051:x:990:\n"},
+		{path: "/etc/hosts", content: "127.0.0.1 localhost " + hostname + "\n"},
+		{path: "/etc/hostname", content: hostname + "\n"},
+		{path: "/etc/nsswitch.conf", content: "passwd: files\ngroup: files\nhosts: files dns\n"},
+		// Without egress nothing answers there, and a lookup fails at once.
+		{path: "/etc/resolv.conf", content: "nameserver 127.0.0.1\noptions timeout:5 attempts:2\n"},
+	}
+	if rootfs.Base == "" {
+		for _, m := range rootfs.Mounts {
+			if m.Target == "/usr" {
+				list = append(list, mergedLinks(filepath.Dir(m.Source))...)
+			}
+		}
+	}
+	kept := list[:0]
+	for _, f := range list {
+		if !covered(f.path, rootfs.Mounts) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// mergedLinks are the links into /usr that the host has beside it: the dynamic
+// loader's path begins with /lib64.
+func mergedLinks(beside string) []file {
+	var links []file
+	for _, name := range []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"} {
+		target, err := os.Readlink(filepath.Join(beside, name))
+		if err == nil && strings.HasPrefix(target, "usr/") {
+			links = append(links, file{path: name, link: target})
+		}
+	}
+	return links
+}
+
+func covered(name string, mounts []sandbox.Mount) bool {
+	for _, m := range mounts {
+		if name == m.Target || strings.HasPrefix(name, m.Target+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// furnish makes the directories and files of a root. A base's own directories
+// are kept; the files say who the program is, and replace the base's.
+func furnish(root *os.Root, rootfs sandbox.Rootfs) error {
+	for _, dir := range directories {
+		if err := root.MkdirAll(dir[1:], 0o755); err != nil {
+			return err
+		}
+	}
+	for _, f := range files(rootfs) {
+		name := f.path[1:]
+		if rootfs.Base != "" {
+			if err := root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+		var err error
+		if f.link != "" {
+			err = root.Symlink(f.link, name)
+		} else {
+			err = root.WriteFile(name, []byte(f.content), 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+// Package inside owns process 1 of a gVisor sandbox: it waits for its orders on
+// standard input, moves code and /tmp into place, starts the program without
+// any privilege, and tells how it ended. It runs on gVisor's kernel, so what it
+// mounts is mounted there and nowhere on the host. It must never import anything
+// of lambdad, so that a sandbox starts fast and stays small.
+package inside
+
+import (
+	"bufio"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Name of the command that is nothing but this package.
+const Name = "lambdad-gvisor-init"
+
+// Shelf is where, inside, the driver lays down what Start binds into place.
+const Shelf = "/.lambdad"
+
+// Enter is the argument that makes the command, on the host, wait for a byte on
+// descriptor 3 and become the rest of its arguments: between its fork and that
+// byte the driver puts it into control groups.
+const Enter = "enter"
+
+// Main is the command.
+func Main() int {
+	if len(os.Args) > 2 && os.Args[1] == Enter {
+		return enter(os.Args[2:])
+	}
+	// Capabilities belong to a thread.
+	runtime.LockOSThread()
+	control := os.NewFile(0, "control")
+	requests := bufio.NewReader(control)
+	if err := discard(); err != nil {
+		return fail(control, "furnish", err)
+	}
+	if err := Write(control, Reply{Parked: true}); err != nil {
+		return 1
+	}
+	var first Request
+	if err := Read(requests, &first); err != nil || first.Start == nil {
+		return 1 // the driver is gone, or gives this sandbox up
+	}
+	if err := furnish(*first.Start); err != nil {
+		return fail(control, "furnish", err)
+	}
+	pid, err := launch(*first.Start)
+	if err != nil {
+		_ = Write(control, Reply{Refused: &Refusal{Text: first.Start.Argv[0], Errno: int(errnoOf(err))}})
+		return 1
+	}
+	if err := Write(control, Reply{Started: true}); err != nil {
+		return 1
+	}
+	go obey(requests, pid)
+	_ = Write(control, Reply{Exited: reap(pid)})
+	return 0 // and the kernel ends everything else in here
+}
+
+func enter(argv []string) int {
+	if _, err := syscall.Read(3, make([]byte, 1)); err != nil {
+		return 1
+	}
+	syscall.CloseOnExec(3)
+	err := syscall.Exec(argv[0], argv, os.Environ())
+	os.Stderr.WriteString(argv[0] + ": " + err.Error() + "\n")
+	return 1
+}
+
+func fail(control *os.File, step string, err error) int {
+	_ = Write(control, Reply{Failed: &Refusal{Text: step + ": " + err.Error(), Errno: int(errnoOf(err))}})
+	return 1
+}
+
+func errnoOf(err error) syscall.Errno {
+	for err != nil {
+		if errno, ok := err.(syscall.Errno); ok {
+			return errno
+		}
+		wrapped, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return 0
+		}
+		err = wrapped.Unwrap()
+	}
+	return 0
+}
+
+// obey passes signals on to the program until the driver is gone, which ends
+// the sandbox.
+func obey(requests *bufio.Reader, pid int) {
+	for {
+		var r Request
+		if err := Read(requests, &r); err != nil {
+			syscall.Exit(1)
+		}
+		if r.Signal > 0 {
+			// It may have ended already.
+			_ = syscall.Kill(pid, syscall.Signal(r.Signal))
+		}
+	}
+}
+
+// reap waits for every process that has no other parent, until the program ends.
+func reap(program int) *Exit {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WALL, nil)
+		if err == syscall.EINTR || (err == nil && pid != program) {
+			continue
+		}
+		switch {
+		case err != nil:
+			return &Exit{Signal: int(syscall.SIGKILL)}
+		case status.Signaled():
+			return &Exit{Signal: int(status.Signal())}
+		default:
+			return &Exit{Code: status.ExitStatus()}
+		}
+	}
+}
+
+// launch starts the program as its user with the output that was ours.
+func launch(s Start) (int, error) {
+	last, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
+	most := 63
+	if err == nil {
+		if n, err := strconv.Atoi(string(trim(last))); err == nil {
+			most = n
+		}
+	}
+	for capability := range most + 1 {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0); err != nil && err != unix.EINVAL {
+			return 0, err
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return 0, err
+	}
+	// So that the program can open /dev/stdout again; only gVisor's own idea of the
+	// pipe changes.
+	for _, fd := range []int{1, 2} {
+		if err := syscall.Fchown(fd, s.UID, s.GID); err != nil {
+			return 0, err
+		}
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	pid, err := syscall.ForkExec(s.Argv[0], s.Argv, &syscall.ProcAttr{
+		Dir: s.Dir, Env: s.Env, Files: []uintptr{null.Fd(), 1, 2},
+		Sys: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: uint32(s.UID), Gid: uint32(s.GID)}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	// The output ends when the program's own holders are gone.
+	for _, fd := range []int{1, 2} {
+		if err := syscall.Dup3(int(null.Fd()), fd, 0); err != nil {
+			return 0, err
+		}
+	}
+	return pid, nil
+}
+
+func trim(b []byte) []byte {
+	for len(b) > 0 && b[len(b)-1] == '\n' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
