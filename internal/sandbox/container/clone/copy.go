@@ -1,0 +1,317 @@
+package clone
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Namespace is one to enter, with the CLONE_NEW flag of its kind.
+type Namespace struct {
+	File *os.File
+	Kind int
+}
+
+// Spec says what a copy of a process is to be like.
+type Spec struct {
+	// Namespaces are entered in this order; a user namespace comes first, and gives
+	// the capabilities that the others need.
+	Namespaces []Namespace
+	// Output takes the place of each of Outputs, which are descriptors of the process.
+	Output  *os.File
+	Outputs []int
+	// Broken descriptors become connections whose other end is gone.
+	Broken []int
+	// Kept descriptors stay as they are. All others are closed.
+	Kept []int
+	// Dir is the working directory, in the new mount namespace.
+	Dir string
+	// Attach puts a process into its control groups before it allocates anything.
+	Attach func(pid int) error
+}
+
+// Process is a copy. It is a child of the original and must be reaped by it.
+type Process struct {
+	PID   int // on the host
+	PIDFD int // the caller's to close
+
+	number int64 // as the original sees it
+}
+
+// Copy makes a copy. It goes on where the original was stopped, and not before
+// it has the namespaces and descriptors of spec, and no capability.
+func (o *Original) Copy(spec Spec) (Process, error) {
+	var p Process
+	err := o.on(func() (err error) {
+		p, err = o.copy(spec)
+		return err
+	})
+	return p, err
+}
+
+func (o *Original) copy(spec Spec) (p Process, err error) {
+	if o.broken != nil {
+		return p, o.broken
+	}
+	// The traveller shares the original's memory, so that making it costs nothing,
+	// and has descriptors and namespaces of its own.
+	traveller, number, err := o.branch(o.tracee, do("clone", unix.SYS_CLONE, sliced(cloneArgs(unix.CLONE_VM, 0))...))
+	if err != nil {
+		return p, err
+	}
+	var child tracee
+	defer func() {
+		// The traveller has ended by itself, or must.
+		errs := []error{err, o.remove(traveller, number)}
+		if err != nil && child.pid != 0 {
+			errs = append(errs, o.remove(child, p.number))
+		}
+		err = errors.Join(errs...)
+	}()
+	if err := spec.Attach(traveller.pid); err != nil {
+		return p, err
+	}
+	fds, err := o.pass(traveller, spec)
+	if err != nil {
+		return p, err
+	}
+	list, err := o.journey(spec, fds)
+	if err != nil {
+		return p, err
+	}
+	if err := o.begin(traveller, list); err != nil {
+		return p, err
+	}
+	if err := traveller.until(unix.SIGTRAP, unix.PTRACE_EVENT_CLONE); err != nil {
+		_, failed := o.finish(list) // a call before
+		return p, errors.Join(failed, err)
+	}
+	if child, err = o.born(traveller); err != nil {
+		return p, err
+	}
+	if err := traveller.until(unix.SIGTRAP, 0); err != nil {
+		return p, err
+	}
+	steps, err := o.finish(list)
+	if err != nil {
+		return p, err
+	}
+	p.PID, p.number = child.pid, steps[len(steps)-1]
+	return p, o.letGo(child, &p)
+}
+
+func sliced(args [6]uint64) []uint64 { return args[:] }
+
+// branch makes t call clone, and returns the new process, stopped, and its
+// number in t's pid namespace.
+func (o *Original) branch(t tracee, clone call) (tracee, int64, error) {
+	list := []call{clone}
+	if err := o.begin(t, list); err != nil {
+		return tracee{}, 0, err
+	}
+	if err := t.until(unix.SIGTRAP, unix.PTRACE_EVENT_CLONE); err != nil {
+		return tracee{}, 0, err
+	}
+	child, err := o.born(t)
+	if err != nil {
+		return child, 0, err
+	}
+	if err := t.until(unix.SIGTRAP, 0); err != nil {
+		return child, 0, err
+	}
+	steps, err := o.finish(list)
+	return child, steps[0], err
+}
+
+// born waits for the child that t has just made to stand still.
+func (o *Original) born(t tracee) (tracee, error) {
+	pid, err := unix.PtraceGetEventMsg(t.pid)
+	if err != nil {
+		return tracee{}, fmt.Errorf("clone: new process: %w", err)
+	}
+	child := tracee{int(pid)}
+	_, err = child.wait()
+	return child, err
+}
+
+// pass gives the traveller the descriptors of spec, and returns its numbers of them.
+func (o *Original) pass(traveller tracee, spec Spec) ([]int, error) {
+	send := make([]int, 0, len(spec.Namespaces)+2)
+	for _, n := range spec.Namespaces {
+		send = append(send, int(n.File.Fd()))
+	}
+	broken, err := brokenConnection()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(broken)
+	send = append(send, int(spec.Output.Fd()), broken)
+	if err := unix.Sendmsg(o.ours, []byte{0}, unix.UnixRights(send...), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT); err != nil {
+		return nil, fmt.Errorf("clone: pass descriptors: %w", err)
+	}
+	b := o.buffers()
+	data := b.reserve(8)
+	vector := b.words(data, 1)
+	oobBytes := unix.CmsgSpace(4 * len(send))
+	oob := b.reserve(oobBytes)
+	header := b.words(0, 0, vector, 1, oob, uint64(oobBytes), 0) // struct msghdr
+	if err := b.write(o.memory); err != nil {
+		return nil, err
+	}
+	if _, err := o.run(traveller, []call{
+		do("recvmsg", unix.SYS_RECVMSG, uint64(o.theirs), header, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT),
+	}); err != nil {
+		return nil, err
+	}
+	p := make([]byte, oobBytes)
+	if _, err := o.memory.ReadAt(p, int64(oob)); err != nil {
+		return nil, fmt.Errorf("clone: read descriptors: %w", err)
+	}
+	messages, err := unix.ParseSocketControlMessage(p)
+	if err != nil || len(messages) != 1 {
+		return nil, fmt.Errorf("clone: descriptors did not arrive: %w", errors.Join(err))
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err == nil && len(fds) != len(send) {
+		err = fmt.Errorf("clone: %d of %d descriptors arrived", len(fds), len(send))
+	}
+	return fds, err
+}
+
+// brokenConnection is a socket whose other end is gone.
+func brokenConnection() (int, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("clone: socketpair: %w", err)
+	}
+	return pair[0], unix.Close(pair[1])
+}
+
+// journey is the traveller's way into its namespaces. Its last step is a child
+// with a memory of its own, which is the copy.
+func (o *Original) journey(spec Spec, fds []int) ([]call, error) {
+	var list []call
+	for i, n := range spec.Namespaces {
+		list = append(list, do("setns "+n.File.Name(), unix.SYS_SETNS, uint64(fds[i]), uint64(n.Kind)))
+	}
+	b := o.buffers()
+	list = append(list, do("chdir "+spec.Dir, unix.SYS_CHDIR, b.text(spec.Dir)))
+	output, broken := uint64(fds[len(fds)-2]), uint64(fds[len(fds)-1])
+	open := slices.Concat(spec.Kept, spec.Outputs, spec.Broken)
+	for _, fd := range spec.Outputs {
+		list = append(list, do("replace the output", unix.SYS_DUP3, output, uint64(fd), 0))
+	}
+	for _, fd := range spec.Broken {
+		list = append(list, do("break a connection", unix.SYS_DUP3, broken, uint64(fd), unix.O_CLOEXEC))
+	}
+	for _, gap := range gaps(open) {
+		list = append(list, do("close_range", unix.SYS_CLOSE_RANGE, gap[0], gap[1], 0))
+	}
+	for capability := range o.capabilities {
+		list = append(list, do("drop a bounding capability", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uint64(capability)))
+	}
+	header := b.words(unix.LINUX_CAPABILITY_VERSION_3) // and 0, the calling thread
+	none := b.reserve(24)
+	list = append(list, do("drop capabilities", unix.SYS_CAPSET, header, none))
+	flags := uint64(unix.CLONE_PARENT)
+	if o.tid != 0 {
+		flags |= unix.CLONE_CHILD_SETTID | unix.CLONE_CHILD_CLEARTID // as the C library's fork has it
+	}
+	list = append(list, do("clone into the namespaces", unix.SYS_CLONE, sliced(cloneArgs(flags, o.tid))...))
+	return list, b.write(o.memory)
+}
+
+// gaps are the ranges of descriptors between those that stay open.
+func gaps(open []int) [][2]uint64 {
+	open = slices.Compact(slices.Sorted(slices.Values(open)))
+	var out [][2]uint64
+	next := 0
+	for _, fd := range open {
+		if fd > next {
+			out = append(out, [2]uint64{uint64(next), uint64(fd - 1)})
+		}
+		next = fd + 1
+	}
+	return append(out, [2]uint64{uint64(next), math.MaxUint32})
+}
+
+// letGo gives the copy what the C library expects of a fork, and lets it run.
+func (o *Original) letGo(child tracee, p *Process) error {
+	r := o.saved.atList(o.code, o.scratch+listBytes)
+	if err := r.write(child.pid); err != nil {
+		return fmt.Errorf("clone: registers: %w", err)
+	}
+	if err := child.until(unix.SIGTRAP, 0); err != nil {
+		return err
+	}
+	if err := r.read(child.pid); err != nil {
+		return fmt.Errorf("clone: registers: %w", err)
+	}
+	if r.number() != endOfList {
+		return fmt.Errorf("clone: after the birth: %w", unix.Errno(-r.result()))
+	}
+	r = o.saved.resumed()
+	if err := r.write(child.pid); err != nil {
+		return fmt.Errorf("clone: registers: %w", err)
+	}
+	if err := child.mask(o.mask); err != nil {
+		return fmt.Errorf("clone: signal mask: %w", err)
+	}
+	var err error
+	if p.PIDFD, err = unix.PidfdOpen(child.pid, 0); err != nil {
+		return fmt.Errorf("clone: pidfd_open: %w", err)
+	}
+	if err := unix.PtraceDetach(child.pid); err != nil {
+		return fmt.Errorf("clone: let go: %w", errors.Join(err, unix.Close(p.PIDFD)))
+	}
+	return nil
+}
+
+// remove ends a process of ours, wherever it stands, and reaps it.
+func (o *Original) remove(t tracee, number int64) error {
+	if err := unix.Kill(t.pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("clone: kill: %w", err)
+	}
+	for {
+		if _, err := t.wait(); err != nil {
+			break
+		}
+	}
+	_, err := o.reap(number, 0)
+	return err
+}
+
+// Reap takes the exit of a copy that has ended. Until then its pid namespace
+// cannot end, because the original is the parent.
+func (o *Original) Reap(p Process) (unix.WaitStatus, error) {
+	var status unix.WaitStatus
+	err := o.on(func() (err error) {
+		if o.broken != nil {
+			return o.broken
+		}
+		status, err = o.reap(p.number, unix.WNOHANG)
+		return err
+	})
+	return status, err
+}
+
+func (o *Original) reap(number int64, flags uint64) (unix.WaitStatus, error) {
+	b := o.buffers()
+	status := b.reserve(8)
+	if err := b.write(o.memory); err != nil {
+		return 0, err
+	}
+	steps, err := o.run(o.tracee, []call{do("wait4", unix.SYS_WAIT4, uint64(number), status, unix.WALL|flags, 0)})
+	if err != nil {
+		return 0, err
+	}
+	if steps[0] != number {
+		return 0, fmt.Errorf("clone: process %d has not ended", number)
+	}
+	value, err := o.word(status)
+	return unix.WaitStatus(uint32(value)), err
+}
