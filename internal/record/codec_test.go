@@ -37,6 +37,8 @@ func fill(t *testing.T, v reflect.Value) {
 			field.SetInt(int64(i + 1))
 		case reflect.Uint64:
 			field.SetUint(uint64(i + 1))
+		case reflect.Bool:
+			field.SetBool(true)
 		case reflect.Struct:
 			fill(t, field)
 		default:

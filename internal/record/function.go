@@ -79,6 +79,8 @@ type Function struct {
 	// Environment is nil when never set; AWS then leaves it out.
 	Environment map[string]string
 
+	SnapStart SnapStart
+
 	Logging     Logging
 	TracingMode string            // "PassThrough" or "Active"
 	Tags        map[string]string // of the function; only on Latest
@@ -109,6 +111,29 @@ func (f *Function) Clone() *Function {
 	c.Environment = maps.Clone(f.Environment)
 	c.Tags = maps.Clone(f.Tags)
 	return &c
+}
+
+// SnapStartVersions is SnapStart.ApplyOn of a function whose published versions start from a
+// snapshot; "" is None.
+const SnapStartVersions = "PublishedVersions"
+
+// SnapStart is what a function asked for, and of a version what came of it.
+type SnapStart struct {
+	ApplyOn string // "" or SnapStartVersions
+	// Optimized: the version's snapshot has been made (OptimizationStatus On). A version
+	// without it is Pending, or Failed; only on published versions.
+	Optimized bool
+}
+
+// Snapshotted reports whether environments of f start from a snapshot: f is a published
+// version that asks for one. $LATEST never does.
+func (f *Function) Snapshotted() bool {
+	return f.Version != Latest && f.SnapStart.ApplyOn == SnapStartVersions
+}
+
+// AwaitsSnapshot reports whether f is Pending until somebody has made its snapshot.
+func (f *Function) AwaitsSnapshot() bool {
+	return f.Snapshotted() && !f.SnapStart.Optimized && f.State == StatePending
 }
 
 // Logging is LoggingConfig.

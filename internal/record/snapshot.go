@@ -1,0 +1,56 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/lambdad/lambdad/internal/store"
+)
+
+// snapshotAttemptsMax bounds how often the outcome of a snapshot is written again after
+// another writer came first.
+const snapshotAttemptsMax = 16
+
+// SnapshotOutcome is what came of making a version's snapshot: the zero value is success.
+type SnapshotOutcome struct {
+	// ReasonCode and Reason say why there is none, in the words of StateReasonCode and
+	// StateReason, e.g. "FunctionError.InitTimeout".
+	ReasonCode string
+	Reason     string
+}
+
+// EndSnapshot writes down what came of a version's snapshot: the version becomes Active, or
+// Failed. A version that is gone, or is not waiting for one any more, stays as it is. It is the
+// only write that the invoke path makes to a function's record.
+func (t *Table) EndSnapshot(ctx context.Context, id FunctionID, version string, o SnapshotOutcome) error {
+	for range snapshotAttemptsMax {
+		stored, err := t.Get(ctx, id, version)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !stored.AwaitsSnapshot() {
+			return nil
+		}
+		f := stored.Clone()
+		if o.ReasonCode == "" {
+			f.SnapStart.Optimized = true
+			f.State, f.StateReason, f.StateReasonCode = StateActive, "", ""
+			f.Update, f.UpdateReason, f.UpdateReasonCode = UpdateSuccessful, "", ""
+		} else {
+			f.State, f.StateReason, f.StateReasonCode = StateFailed, o.Reason, o.ReasonCode
+			f.Update, f.UpdateReason, f.UpdateReasonCode = UpdateFailed, o.Reason, o.ReasonCode
+		}
+		write, err := PutFunction(f, store.IfRevision(stored.Revision))
+		if err != nil {
+			return err
+		}
+		if _, err = t.Commit(ctx, write); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("end the snapshot of %s: %d attempts lost to other writers", id.QualifiedARN(version), snapshotAttemptsMax)
+}
