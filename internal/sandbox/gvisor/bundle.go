@@ -99,7 +99,7 @@ func newBundle(root, shelf, netns string) bundle {
 		Root: bundleRoot{Path: root, Readonly: true},
 		Mounts: []bundleMount{
 			{"/proc", "proc", "proc", []string{"nosuid", "nodev", "noexec"}},
-			{"/dev", "tmpfs", "tmpfs", []string{"nosuid", "mode=755", "ro"}},
+			{"/dev", "tmpfs", "tmpfs", []string{"nosuid", "mode=755"}},
 			{inside.Shelf, "bind", shelf, []string{"rbind", "rw", "rslave"}},
 		},
 	}

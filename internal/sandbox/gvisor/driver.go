@@ -26,6 +26,7 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
 	"github.com/lambdad/lambdad/internal/sandbox/container/scratch"
+	"github.com/lambdad/lambdad/internal/sandbox/container/seccomp"
 	"github.com/lambdad/lambdad/internal/sandbox/egress"
 )
 
@@ -63,6 +64,7 @@ type Driver struct {
 	runsc      string
 	init       string
 	platform   string
+	filter     []byte
 	lock       *os.File
 	groups     *cgroup.Parent
 	workshop   *workshop
@@ -93,6 +95,7 @@ func New(options Options) (*Driver, error) {
 		log:      options.Log,
 		dir:      dir,
 		platform: options.Platform,
+		filter:   seccomp.Filter(),
 		parks:    make(chan struct{}, parksPerCPU*runtime.NumCPU()),
 		boxes:    map[sandbox.ID]*box{},
 	}

@@ -8,8 +8,6 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox/sandboxtest"
 )
 
-const initPackage = "github.com/lambdad/lambdad/cmd/lambdad-gvisor-init"
-
 // runscVariable names a runsc for tests; without it they look where the driver would.
 const runscVariable = "LAMBDAD_RUNSC"
 
@@ -30,7 +28,7 @@ func needs(t testing.TB) (runsc string) {
 
 func openDriver(t testing.TB, stateDir string) *Driver {
 	t.Helper()
-	d, err := New(Options{StateDir: stateDir, Runsc: needs(t), Init: sandboxtest.Build(t, initPackage)})
+	d, err := New(Options{StateDir: stateDir, Runsc: needs(t), Init: sandboxtest.Build(t, sandboxtest.GvisorInitPackage)})
 	if err != nil {
 		t.Fatal(err)
 	}

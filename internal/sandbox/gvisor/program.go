@@ -118,7 +118,7 @@ func (b *box) limit(l sandbox.Limits) error {
 // lay prepares the shelf: what is to be mounted on it, and the message that tells
 // process 1 where it goes.
 func (b *box) lay(ctx context.Context, spec sandbox.StartSpec) (*inside.Start, []place, error) {
-	m := &inside.Start{Argv: spec.Argv, Env: spec.Env, Dir: spec.Dir, UID: programUID, GID: programGID}
+	m := &inside.Start{Argv: spec.Argv, Env: spec.Env, Dir: spec.Dir, UID: programUID, GID: programGID, Filter: b.driver.filter}
 	if m.Dir == "" {
 		m.Dir = codeDir
 	}

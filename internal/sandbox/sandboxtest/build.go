@@ -16,6 +16,8 @@ import (
 const (
 	// InitPackage is process 1 of the container driver; it is C.
 	InitPackage = "github.com/lambdad/lambdad/cmd/lambdad-init"
+	// GvisorInitPackage is process 1 of the gVisor driver.
+	GvisorInitPackage = "github.com/lambdad/lambdad/cmd/lambdad-gvisor-init"
 	// ProgramPackage is the program that does, inside, what a test asks for.
 	ProgramPackage = "github.com/lambdad/lambdad/internal/sandbox/sandboxtest/program"
 )

@@ -8,11 +8,7 @@ package inside
 import (
 	"bufio"
 	"os"
-	"runtime"
-	"strconv"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // Name of the command that is nothing but this package.
@@ -31,8 +27,6 @@ func Main() int {
 	if len(os.Args) > 2 && os.Args[1] == Enter {
 		return enter(os.Args[2:])
 	}
-	// Capabilities belong to a thread.
-	runtime.LockOSThread()
 	control := os.NewFile(0, "control")
 	requests := bufio.NewReader(control)
 	if err := discard(); err != nil {
@@ -122,56 +116,4 @@ func reap(program int) *Exit {
 			return &Exit{Code: status.ExitStatus()}
 		}
 	}
-}
-
-// launch starts the program as its user with the output that was ours.
-func launch(s Start) (int, error) {
-	last, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
-	most := 63
-	if err == nil {
-		if n, err := strconv.Atoi(string(trim(last))); err == nil {
-			most = n
-		}
-	}
-	for capability := range most + 1 {
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0); err != nil && err != unix.EINVAL {
-			return 0, err
-		}
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return 0, err
-	}
-	// So that the program can open /dev/stdout again; only gVisor's own idea of the
-	// pipe changes.
-	for _, fd := range []int{1, 2} {
-		if err := syscall.Fchown(fd, s.UID, s.GID); err != nil {
-			return 0, err
-		}
-	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return 0, err
-	}
-	defer null.Close()
-	pid, err := syscall.ForkExec(s.Argv[0], s.Argv, &syscall.ProcAttr{
-		Dir: s.Dir, Env: s.Env, Files: []uintptr{null.Fd(), 1, 2},
-		Sys: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: uint32(s.UID), Gid: uint32(s.GID)}},
-	})
-	if err != nil {
-		return 0, err
-	}
-	// The output ends when the program's own holders are gone.
-	for _, fd := range []int{1, 2} {
-		if err := syscall.Dup3(int(null.Fd()), fd, 0); err != nil {
-			return 0, err
-		}
-	}
-	return pid, nil
-}
-
-func trim(b []byte) []byte {
-	for len(b) > 0 && b[len(b)-1] == '\n' {
-		b = b[:len(b)-1]
-	}
-	return b
 }

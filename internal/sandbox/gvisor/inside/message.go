@@ -26,6 +26,9 @@ type Start struct {
 	Dir   string
 	UID   int
 	GID   int
+	// Filter is a seccomp filter, struct sock_filter[]. The sentry is the boundary;
+	// this keeps most of the sentry out of reach as well.
+	Filter []byte
 }
 
 // Bind is a file or directory below Shelf that is to appear at Target.
