@@ -124,6 +124,7 @@ func TestMain(m *testing.M) {
 
 // process is a runtime client that runs, with its session.
 type process struct {
+	address string // of its Runtime API
 	t       testing.TB
 	session *runtimeapi.Session
 	cmd     *exec.Cmd
@@ -175,7 +176,7 @@ func start(t testing.TB, l language, handler string, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, session: runtimeapi.Serve(listener, runtimeapi.Options{}), log: &logBuffer{}, ended: make(chan struct{})}
+	p := &process{t: t, address: listener.Addr().String(), session: runtimeapi.Serve(listener, runtimeapi.Options{}), log: &logBuffer{}, ended: make(chan struct{})}
 	set := installed(t)
 	task := l.task(t)
 	program, err := set.For(Request{Runtime: l.runtime, Interpreter: l.path, MemoryMiB: 512, MountedAt: filepath.Join(set.Dir, l.name), TaskRoot: task})
@@ -202,6 +203,12 @@ func start(t testing.TB, l language, handler string, env ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	p.watch()
+	return p
+}
+
+// watch ends the session when the program ends, and the program when the test does.
+func (p *process) watch() {
 	go func() {
 		defer close(p.ended)
 		p.cmd.Wait()
@@ -209,14 +216,13 @@ func start(t testing.TB, l language, handler string, env ...string) *process {
 		defer cancel()
 		p.session.Drain(ctx)
 	}()
-	t.Cleanup(func() {
+	p.t.Cleanup(func() {
 		p.cmd.Process.Kill()
 		<-p.ended
-		if t.Failed() {
-			t.Logf("log of the function:\n%s", p.log)
+		if p.t.Failed() {
+			p.t.Logf("log of the function:\n%s", p.log)
 		}
 	})
-	return p
 }
 
 func (p *process) ctx() context.Context {

@@ -44,7 +44,13 @@ type Program struct {
 	// Env is what AWS adds to the environment for this runtime, NAME=value; a
 	// function's own variables may replace them.
 	Env []string
+	// Waits says that the program can be started before its function is known, with
+	// WaitVariable in its environment: it waits in runtimeapi.GateStart.
+	Waits bool
 }
+
+// WaitVariable makes a program wait for its function.
+const WaitVariable = "_LAMBDAD_WAIT=1"
 
 // For returns the program of a runtime, or ErrNoClient.
 func (s Set) For(r Request) (Program, error) {
@@ -88,6 +94,7 @@ func (s Set) For(r Request) (Program, error) {
 	default:
 		return Program{}, fmt.Errorf("%q: %w", r.Runtime, ErrNoClient)
 	}
+	p.Waits = language != "java" && r.ExecWrapper == ""
 	p.Env = append(p.Env, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.Runtime)
 	if language != "java" { // AWS starts these through a shell
 		p.Env = append(p.Env, "SHLVL=0", "PWD="+r.TaskRoot)

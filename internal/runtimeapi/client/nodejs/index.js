@@ -4,13 +4,13 @@
 const { API } = require('./lambdad-api.js');
 const errors = require('./lambdad-errors.js');
 const log = require('./lambdad-console.js');
+const { load } = require('./lambdad-loader.js');
 const { Loop } = require('./lambdad-loop.js');
 
 // Exit statuses of AWS's client, which its users see in Runtime.ExitError.
 const EXIT_REJECTION = 128;
 const EXIT_EXCEPTION = 129;
 
-log.patchConsole();
 const api = new API(process.env.AWS_LAMBDA_RUNTIME_API);
 const loop = new Loop(api);
 
@@ -22,12 +22,16 @@ function fail(title, error, status) {
   report.then(exit, exit);
 }
 
-process.on('uncaughtException', (error) => fail('Uncaught Exception', error, EXIT_EXCEPTION));
-process.on('unhandledRejection', (reason) =>
-  fail('Unhandled Promise Rejection', new errors.UnhandledPromiseRejection(reason), EXIT_REJECTION));
-process.on('beforeExit', () => loop.idle());
+function begin() {
+  log.patchConsole();
+  process.on('uncaughtException', (error) => fail('Uncaught Exception', error, EXIT_EXCEPTION));
+  process.on('unhandledRejection', (reason) =>
+    fail('Unhandled Promise Rejection', new errors.UnhandledPromiseRejection(reason), EXIT_REJECTION));
+  process.on('beforeExit', () => loop.idle());
+  load(process.env.LAMBDA_TASK_ROOT || '/var/task', process.env._HANDLER || '').then(
+    (handler) => loop.start(handler),
+    (error) => fail('Uncaught Exception', error, EXIT_EXCEPTION));
+}
 
-const { load } = require('./lambdad-loader.js');
-load(process.env.LAMBDA_TASK_ROOT || '/var/task', process.env._HANDLER || '').then(
-  (handler) => loop.start(handler),
-  (error) => fail('Uncaught Exception', error, EXIT_EXCEPTION));
+if ('_LAMBDAD_WAIT' in process.env) require('./lambdad-gate.js').wait(api).then(begin);
+else begin();

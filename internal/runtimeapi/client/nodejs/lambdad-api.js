@@ -94,7 +94,7 @@ class API {
   }
 
   head(method, path, fields) {
-    let head = `${method} ${PREFIX}${path} HTTP/1.1\r\nHost: ${this.authority}\r\n`;
+    let head = `${method} ${path.startsWith('/') ? '' : PREFIX}${path} HTTP/1.1\r\nHost: ${this.authority}\r\n`;
     for (const [name, value] of fields) head += `${name}: ${value}\r\n`;
     return head + '\r\n';
   }

@@ -6,11 +6,11 @@ const errors = require('./lambdad-errors.js');
 
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 const METHODS = { trace: 0, debug: 1, info: 2, log: 2, warn: 3, error: 4, fatal: 5 };
-const JSON_FORMAT = (process.env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
 // AWS keeps the id here, and other libraries read it.
 const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
 
 let tenantId;
+let jsonFormat = false;
 
 function setInvocation(requestId, tenant) {
   globalThis[REQUEST_ID] = requestId;
@@ -18,6 +18,7 @@ function setInvocation(requestId, tenant) {
 }
 
 function patchConsole() {
+  jsonFormat = (process.env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
   const least = Math.max(0, LEVELS.indexOf((process.env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()));
   for (const [method, level] of Object.entries(METHODS)) {
     console[method] = level < least && level < 5 ? () => {} : (...params) => write(level, params);
@@ -25,7 +26,7 @@ function patchConsole() {
 }
 
 function write(level, params) {
-  const line = JSON_FORMAT ? jsonLine(LEVELS[level], params) : textLine(LEVELS[level], params);
+  const line = jsonFormat ? jsonLine(LEVELS[level], params) : textLine(LEVELS[level], params);
   // Output is split into log events at newlines; this stands for one inside an event.
   process.stdout.write(line.replace(/\n/g, '\x1e\r') + '\n');
 }
@@ -62,7 +63,7 @@ function describeErrors(_key, value) {
 
 // error logs an error of the function.
 function error(title, e) {
-  if (JSON_FORMAT) {
+  if (jsonFormat) {
     console.error(errors.toError(e));
   } else {
     console.error(title, '\t' + errors.format(errors.toError(e)));

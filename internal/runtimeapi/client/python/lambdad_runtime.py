@@ -58,7 +58,7 @@ class API:
 
     def call(self, method, path, body, fields=b""):
         head = b"%s %s%s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %d\r\n\r\n" % (
-            method, PATH, path, self.host, fields, len(body))
+            method, b"" if path[:1] == b"/" else PATH, path, self.host, fields, len(body))
         for attempt in (0, 1):
             fresh = self.sock is None
             try:
@@ -344,8 +344,12 @@ class LoggingHook:
 
 def main():
     set_up_streams()
-    set_up_path()
     api = API(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    if "_LAMBDAD_WAIT" in os.environ:
+        import lambdad_runtime_gate
+
+        lambdad_runtime_gate.wait(api)
+    set_up_path()
     if "logging" in sys.modules:
         import lambdad_runtime_logs
 

@@ -3,8 +3,6 @@
 # The Ruby runtime client: speaks the Lambda Runtime API 2018-06-01 and calls the
 # function's handler.
 
-ENV.delete('LC_CTYPE') if ENV['LC_CTYPE'] == 'C.UTF-8' # it did its work at the start; AWS has none
-
 require 'json'
 require 'socket'
 
@@ -46,6 +44,11 @@ module Lambdad
     $stdout.sync = true
     $stderr.sync = true
     api = API.new(ENV.fetch('AWS_LAMBDA_RUNTIME_API'))
+    if ENV.key?('_LAMBDAD_WAIT')
+      require_relative 'lambdad_gate'
+      Gate.wait(api)
+    end
+    ENV.delete('LC_CTYPE') if ENV['LC_CTYPE'] == 'C.UTF-8' # it did its work at the start; AWS has none
     task = ENV.fetch('LAMBDA_TASK_ROOT', '/var/task')
     $LOAD_PATH.unshift(task) unless $LOAD_PATH.include?(task)
     begin

@@ -38,11 +38,19 @@ module Lambdad
       post(path, Errors.to_json(error), 'application/json', error[:errorType].gsub(/[^ -~]/, '?'))
     end
 
+    # environment asks at a gate who this program is.
+    def environment(path)
+      status, _, body = call('GET', path)
+      raise "GET #{path}: status #{status}" unless status == 200
+
+      JSON.parse(body.force_encoding(Encoding::UTF_8)).fetch('environment')
+    end
+
     private
 
     def call(method, path, body = '', content_type = nil, error_type = nil)
       @socket ||= connect
-      head = +"#{method} #{PREFIX}#{path} HTTP/1.1\r\nHost: #{@authority}\r\nContent-Length: #{body.bytesize}\r\n"
+      head = +"#{method} #{path.start_with?('/') ? '' : PREFIX}#{path} HTTP/1.1\r\nHost: #{@authority}\r\nContent-Length: #{body.bytesize}\r\n"
       head << "Content-Type: #{content_type}\r\n" if content_type
       head << "Lambda-Runtime-Function-Error-Type: #{error_type}\r\n" if error_type
       @socket.write(head << "\r\n", body)

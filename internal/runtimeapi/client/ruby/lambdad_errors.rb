@@ -6,7 +6,6 @@ module Lambdad
     FRAMES_MAX = 100
     # Output is split into log events at newlines; this stands for one inside an event.
     LINE_JOIN = "\x1e\r"
-    JSON_FORMAT = ENV['AWS_LAMBDA_LOG_FORMAT'].to_s.casecmp?('JSON')
 
     # describe makes the JSON object of an error; the order of its members is AWS's.
     # The kind says when it happened: Function or Init.
@@ -34,8 +33,12 @@ module Lambdad
       text.scrub
     end
 
+    def self.json_format?
+      ENV['AWS_LAMBDA_LOG_FORMAT'].to_s.casecmp?('JSON')
+    end
+
     def self.log(error)
-      if JSON_FORMAT
+      if json_format?
         stamp = Time.now.utc.strftime('%Y-%m-%dT%H:%M:%S.%6NZ')
         entry = { timestamp: stamp, level: 'ERROR' }.merge(error)
         entry[:requestId] = $_global_aws_request_id if $_global_aws_request_id

@@ -37,7 +37,7 @@ module Lambdad
     module Patch
       def initialize(logdev = nil, shift_age = 0, shift_size = 1_048_576, **options)
         if logdev.equal?($stdout) || logdev.equal?($stderr) || logdev.equal?(STDOUT) || logdev.equal?(STDERR)
-          options[:formatter] ||= Errors::JSON_FORMAT ? JSONFormatter.new : TextFormatter.new
+          options[:formatter] ||= Errors.json_format? ? JSONFormatter.new : TextFormatter.new
           level = LEVELS[ENV['AWS_LAMBDA_LOG_LEVEL'].to_s.upcase]
           options[:level] ||= level if level
         end

@@ -69,3 +69,15 @@ module Outer
     end
   end
 end
+
+def surroundings(event:, context:)
+  { environ: ENV.to_h,
+    child: `env`.split("\n").reject { |x| x.start_with?('_=') }.sort,
+    cwd: Dir.pwd,
+    argv: ARGV,
+    path: $LOAD_PATH.reject { |x| x.start_with?('/usr', '/var/lib') },
+    zone: [Time.now.zone, Time.now.strftime('%z')],
+    descriptors: Dir.children('/proc/self/fd').size,
+    encoding: [Encoding.default_external, Encoding.default_internal].map(&:to_s),
+    gems: Gem.path }
+end
