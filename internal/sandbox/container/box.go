@@ -40,6 +40,10 @@ type box struct {
 	// and root the host's id of its root: a template's, for a copy of it. within is nil otherwise.
 	within *os.File
 	root   int
+	spec   sandbox.ParkSpec
+
+	made *template    // of this sandbox, which ends with it
+	left func() error // called when the sandbox is gone; may be nil
 
 	link *egress.Link // nil without egress
 	// tmp is the scratch filesystem made ahead, until Start takes it.
@@ -90,7 +94,7 @@ func (d *Driver) parkWithin(ctx context.Context, spec sandbox.ParkSpec, within *
 	}
 	ctx, cancel := context.WithTimeout(ctx, parkMax)
 	defer cancel()
-	b := &box{driver: d, id: spec.ID, within: within, root: root}
+	b := &box{driver: d, id: spec.ID, within: within, root: root, spec: spec}
 	if err := d.register(b); err != nil {
 		return nil, err
 	}
@@ -414,6 +418,12 @@ func (b *box) destroy() error {
 	ctx, cancel := context.WithTimeout(context.Background(), killMax)
 	defer cancel()
 	var errs []error
+	b.mu.Lock()
+	made := b.made
+	b.mu.Unlock()
+	if made != nil {
+		errs = append(errs, made.release())
+	}
 	for _, c := range []io.Closer{b.runtimeAPI, b.endpoint} {
 		if c == nil {
 			continue
@@ -452,6 +462,9 @@ func (b *box) destroy() error {
 		errs = append(errs, b.group.Remove())
 	}
 	b.driver.forget(b)
+	if b.left != nil {
+		errs = append(errs, b.left())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("container: destroy %s: %w", b.id, err)
 	}

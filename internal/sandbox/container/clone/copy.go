@@ -68,7 +68,7 @@ func (o *Original) copy(spec Spec) (p Process, err error) {
 		// The traveller has ended by itself, or must.
 		errs := []error{err, o.remove(traveller, number)}
 		if err != nil && child.pid != 0 {
-			errs = append(errs, o.remove(child, p.number))
+			errs = append(errs, child.kill()) // and when the original ends, nothing is left of it
 		}
 		err = errors.Join(errs...)
 	}()
@@ -86,14 +86,14 @@ func (o *Original) copy(spec Spec) (p Process, err error) {
 	if err := o.begin(traveller, list); err != nil {
 		return p, err
 	}
-	if err := traveller.until(unix.SIGTRAP, unix.PTRACE_EVENT_CLONE); err != nil {
+	if err := o.await(traveller, unix.PTRACE_EVENT_CLONE); err != nil {
 		_, failed := o.finish(list) // a call before
 		return p, errors.Join(failed, err)
 	}
 	if child, err = o.born(traveller); err != nil {
 		return p, err
 	}
-	if err := traveller.until(unix.SIGTRAP, 0); err != nil {
+	if err := o.await(traveller, 0); err != nil {
 		return p, err
 	}
 	steps, err := o.finish(list)
@@ -113,14 +113,14 @@ func (o *Original) branch(t tracee, clone call) (tracee, int64, error) {
 	if err := o.begin(t, list); err != nil {
 		return tracee{}, 0, err
 	}
-	if err := t.until(unix.SIGTRAP, unix.PTRACE_EVENT_CLONE); err != nil {
+	if err := o.await(t, unix.PTRACE_EVENT_CLONE); err != nil {
 		return tracee{}, 0, err
 	}
 	child, err := o.born(t)
 	if err != nil {
 		return child, 0, err
 	}
-	if err := t.until(unix.SIGTRAP, 0); err != nil {
+	if err := o.await(t, 0); err != nil {
 		return child, 0, err
 	}
 	steps, err := o.finish(list)
@@ -245,7 +245,7 @@ func (o *Original) letGo(child tracee, p *Process) error {
 	if err := r.write(child.pid); err != nil {
 		return fmt.Errorf("clone: registers: %w", err)
 	}
-	if err := child.until(unix.SIGTRAP, 0); err != nil {
+	if err := o.await(child, 0); err != nil {
 		return err
 	}
 	if err := r.read(child.pid); err != nil {
@@ -273,13 +273,8 @@ func (o *Original) letGo(child tracee, p *Process) error {
 
 // remove ends a process of ours, wherever it stands, and reaps it.
 func (o *Original) remove(t tracee, number int64) error {
-	if err := unix.Kill(t.pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
-		return fmt.Errorf("clone: kill: %w", err)
-	}
-	for {
-		if _, err := t.wait(); err != nil {
-			break
-		}
+	if err := t.kill(); err != nil {
+		return err
 	}
 	_, err := o.reap(number, 0)
 	return err

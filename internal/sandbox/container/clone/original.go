@@ -24,7 +24,9 @@ import (
 // Original is a process that stands still for good, for copies to be made of.
 type Original struct {
 	work chan func()
-	gone chan struct{} // closed when the thread has ended
+	quit chan struct{} // closed to end the thread
+	gone chan struct{} // closed when it has ended
+	once sync.Once     // closes quit
 
 	// These belong to the thread.
 	tracee  tracee
@@ -39,17 +41,15 @@ type Original struct {
 	capabilities int
 	ours         int // our end of the socket that passes descriptors; -1 without
 	theirs       int // its number in the process
-	closeOnce    sync.Once
 }
 
 // Seize stops a process, by its host pid. It is killed when this process ends.
 // An error that is ErrUnsupported is about this host.
 func Seize(pid int) (*Original, error) {
-	o := &Original{work: make(chan func()), gone: make(chan struct{}), tracee: tracee{pid}, ours: -1}
+	o := &Original{work: make(chan func()), quit: make(chan struct{}), gone: make(chan struct{}), tracee: tracee{pid}, ours: -1}
 	go o.serve()
 	if err := o.on(o.seize); err != nil {
-		close(o.work)
-		<-o.gone
+		o.end()
 		return nil, err
 	}
 	return o, nil
@@ -59,15 +59,25 @@ func Seize(pid int) (*Original, error) {
 func (o *Original) serve() {
 	runtime.LockOSThread() // never unlocked: the thread ends, and lets go of what is left
 	defer close(o.gone)
-	for f := range o.work {
-		f()
+	for {
+		select {
+		case f := <-o.work:
+			f()
+		case <-o.quit:
+			return
+		}
 	}
 }
 
+// on runs f on the thread.
 func (o *Original) on(f func() error) error {
 	done := make(chan error, 1)
-	o.work <- func() { done <- f() }
-	return <-done
+	select {
+	case o.work <- func() { done <- f() }:
+		return <-done
+	case <-o.gone:
+		return ErrEnded
+	}
 }
 
 // capabilitiesMax bounds the sets that the kernel can have.
@@ -109,7 +119,7 @@ func (o *Original) Release() error {
 }
 
 func (o *Original) end() {
-	o.closeOnce.Do(func() { close(o.work) })
+	o.once.Do(func() { close(o.quit) })
 	<-o.gone
 }
 
@@ -128,11 +138,11 @@ func (o *Original) prepare() (err error) {
 	anonymous := func(protection uint64, size int) call {
 		return do("map memory", unix.SYS_MMAP, 0, uint64(size), protection, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, noCall, 0)
 	}
-	code, err := o.once(anonymous(unix.PROT_READ|unix.PROT_EXEC, len(interpreter)))
+	code, err := o.single(anonymous(unix.PROT_READ|unix.PROT_EXEC, len(interpreter)))
 	if err != nil {
 		return err
 	}
-	scratch, err := o.once(anonymous(unix.PROT_READ|unix.PROT_WRITE, scratchBytes))
+	scratch, err := o.single(anonymous(unix.PROT_READ|unix.PROT_WRITE, scratchBytes))
 	if err != nil {
 		return err
 	}
@@ -179,9 +189,9 @@ func (o *Original) prepare() (err error) {
 	return nil
 }
 
-// once makes a single call where there is no interpreter yet: over the code at
+// single makes one call where there is no interpreter yet: over the code at
 // which the process stands.
-func (o *Original) once(c call) (int64, error) {
+func (o *Original) single(c call) (int64, error) {
 	pid, at := o.tracee.pid, o.saved.at()
 	before := make([]byte, len(oneCall))
 	if _, err := unix.PtracePeekText(pid, uintptr(at), before); err != nil {
@@ -194,7 +204,7 @@ func (o *Original) once(c call) (int64, error) {
 	if err := r.write(pid); err != nil {
 		return 0, fmt.Errorf("clone: registers: %w", err)
 	}
-	if err := o.tracee.until(unix.SIGTRAP, 0); err != nil {
+	if err := o.await(o.tracee, 0); err != nil {
 		return 0, err
 	}
 	if err := r.read(pid); err != nil {
@@ -244,10 +254,19 @@ func (o *Original) run(t tracee, list []call) ([]int64, error) {
 	if err := o.begin(t, list); err != nil {
 		return nil, err
 	}
-	if err := t.until(unix.SIGTRAP, 0); err != nil {
+	if err := o.await(t, 0); err != nil {
 		return nil, err
 	}
 	return o.finish(list)
+}
+
+// await lets t run until it stops at a breakpoint, or at an event.
+func (o *Original) await(t tracee, event int) error {
+	err := t.until(unix.SIGTRAP, event)
+	if errors.Is(err, ErrEnded) && t == o.tracee {
+		o.broken = ErrEnded // its number may be another's from now on
+	}
+	return err
 }
 
 // begin makes t, which has the original's memory, ready to carry out the list.
@@ -274,28 +293,27 @@ func (o *Original) finish(list []call) ([]int64, error) {
 	return results(list, p)
 }
 
-// Close kills the process. Its copies live on; who waits for their pid namespace
-// to end waits for Reap, so that comes first.
+// Close kills the process. Its copies live on, as children of somebody else.
 func (o *Original) Close() error {
 	err := o.on(func() error {
-		o.broken = ErrEnded
-		errs := []error{}
-		if err := unix.Kill(o.tracee.pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
-			errs = append(errs, fmt.Errorf("clone: kill: %w", err))
-		}
-		for { // until the tracer, too, has seen its end
-			if _, err := o.tracee.wait(); err != nil {
-				break
-			}
+		var errs []error
+		if o.broken != ErrEnded {
+			o.broken = ErrEnded
+			errs = append(errs, o.tracee.kill())
 		}
 		if o.memory != nil {
 			errs = append(errs, o.memory.Close())
+			o.memory = nil
 		}
 		if o.ours >= 0 {
 			errs = append(errs, unix.Close(o.ours))
+			o.ours = -1
 		}
 		return errors.Join(errs...)
 	})
 	o.end()
+	if err == ErrEnded { // closed before
+		return nil
+	}
 	return err
 }

@@ -65,6 +65,20 @@ func (t tracee) until(signal unix.Signal, event int) error {
 	}
 }
 
+// kill ends it, and waits until the tracer has seen its end.
+func (t tracee) kill() error {
+	if err := unix.Kill(t.pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("clone: kill: %w", err)
+	}
+	for {
+		if _, err := t.wait(); err == ErrEnded {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
 // mask sets the blocked signals.
 func (t tracee) mask(set uint64) error {
 	return ptrace(unix.PTRACE_SETSIGMASK, t.pid, 8, uintptr(unsafe.Pointer(&set)))
