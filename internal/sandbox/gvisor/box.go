@@ -43,9 +43,12 @@ type box struct {
 
 	mu        sync.Mutex
 	tmp       *os.File // the scratch filesystem made ahead, until Start takes it
+	laid      int      // how many mounts the shelf has had
+	preloaded bool
 	started   bool
 	program   *program
-	own       cgroup.Usage  // what the sentry took before it had a program
+	own       *cgroup.Usage // what the sentry took before it had a program
+	begun     cgroup.Usage  // what was taken when the program got its owner
 	destroyed chan struct{} // non-nil once Destroy began; closed when it ended
 	destroyEr error
 }
@@ -136,7 +139,7 @@ func (b *box) furnish(ctx context.Context, spec sandbox.ParkSpec) error {
 func (b *box) buildRoot(rootfs sandbox.Rootfs) error {
 	w := b.driver.workshop
 	if err := w.do(func() error {
-		return errors.Join(os.Mkdir(filepath.Join(b.bench, "root"), 0o755), os.Mkdir(filepath.Join(b.bench, "shelf"), 0o755))
+		return errors.Join(os.Mkdir(filepath.Join(b.bench, "root"), 0o755), os.Mkdir(filepath.Join(b.bench, "shelf"), 0o700))
 	}); err != nil {
 		return err
 	}
@@ -153,6 +156,9 @@ func (b *box) buildRoot(rootfs sandbox.Rootfs) error {
 		return err
 	}
 	if err := furnish(b.root, rootfs); err != nil {
+		return err
+	}
+	if err := b.shelf.WriteFile(inside.FilterFile, b.driver.filter, 0o600); err != nil {
 		return err
 	}
 	places, err := b.places(append([]sandbox.Mount{}, rootfs.Mounts...))

@@ -19,9 +19,6 @@ const (
 	rootInodes = 4096
 	// hostname inside; the same everywhere, so that it tells nothing.
 	hostname = "sandbox"
-
-	programUID = 993 // sbx_user1051, as on Lambda
-	programGID = 990
 )
 
 // capabilities of process 1 inside. All are of gVisor's kernel; it gives them

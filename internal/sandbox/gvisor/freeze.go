@@ -45,13 +45,16 @@ func (b *box) Usage(context.Context) (sandbox.Usage, error) {
 		return sandbox.Usage{}, b.told("usage", err)
 	}
 	b.mu.Lock()
-	own := b.own
+	own, begun := cgroup.Usage{}, b.begun
+	if b.own != nil {
+		own = *b.own
+	}
 	b.mu.Unlock()
 	memory := max(u.MemoryBytes-own.MemoryBytes, 0)
 	return sandbox.Usage{
 		MemoryBytes:     memory,
 		MemoryPeakBytes: max(u.MemoryPeakBytes-own.MemoryBytes, memory),
-		CPU:             u.CPU - own.CPU,
+		CPU:             u.CPU - begun.CPU,
 		OOMKills:        u.OOMKills,
 		Unenforced:      slices.Clone(b.driver.unenforced),
 	}, nil
@@ -72,4 +75,5 @@ func (b *box) told(step string, err error) error {
 var _ interface {
 	sandbox.Sandbox
 	sandbox.CPULimiter
+	sandbox.Preloader
 } = (*box)(nil)

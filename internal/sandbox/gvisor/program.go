@@ -7,14 +7,10 @@ import (
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
@@ -82,177 +78,98 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 }
 
 func (b *box) start(ctx context.Context, spec sandbox.StartSpec) error {
-	message, places, err := b.lay(ctx, spec)
-	if err != nil {
-		return err
+	message := inside.Start{Last: true, Argv: spec.Argv, Env: spec.Env, Dir: spec.Dir}
+	if message.Dir == "" {
+		message.Dir = codeDir
 	}
-	if err := b.driver.workshop.put(places); err != nil {
+	b.mu.Lock()
+	preloaded := b.preloaded
+	b.mu.Unlock()
+	if preloaded {
+		message.Argv, message.Env, message.Dir = nil, nil, ""
+	}
+	load := &load{box: b}
+	if err := load.fill(ctx, spec); err != nil {
+		return errors.Join(err, closePlaces(load.places))
+	}
+	message.Binds = load.binds
+	if err := b.driver.workshop.put(load.places); err != nil {
 		return err
 	}
 	if err := b.limit(spec.Limits); err != nil {
 		return err
 	}
-	if err := inside.Write(b.control, inside.Request{Start: message}); err != nil {
+	return b.order(ctx, message)
+}
+
+// order has process 1 furnish the sandbox or start the program.
+func (b *box) order(ctx context.Context, message inside.Start) error {
+	if err := inside.Write(b.control, inside.Request{Start: &message}); err != nil {
 		return err
 	}
-	_, err = b.await(ctx, func(r reply) bool { return r.Started })
+	_, err := b.await(ctx, func(r reply) bool { return r.Started })
 	return err
 }
 
 // limit sets what the program may take on top of what its sentry takes already.
 func (b *box) limit(l sandbox.Limits) error {
+	now, err := b.group.Usage()
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	b.begun = now
+	if b.own == nil {
+		b.own = &now
+	}
+	own := b.own.MemoryBytes
+	b.mu.Unlock()
+	limits := cgroup.Limits{CPUMilli: l.CPUMilli}
+	if l.MemoryMiB > 0 {
+		limits.MemoryBytes = own + int64(l.MemoryMiB)<<20
+	}
+	return errors.Join(b.group.Limit(limits), b.group.ResetPeak())
+}
+
+// Preload implements sandbox.Preloader.
+func (b *box) Preload(ctx context.Context, spec sandbox.PreloadSpec) error {
+	if err := validStart(sandbox.StartSpec{Argv: spec.Argv, Env: spec.Env}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startMax)
+	defer cancel()
+	b.mu.Lock()
+	var err error
+	switch {
+	case b.destroyed != nil:
+		err = sandbox.ErrDestroyed
+	case b.started || b.preloaded:
+		err = errors.New("started before")
+	}
+	b.preloaded = true
+	b.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("gvisor: preload %s: %w", b.id, err)
+	}
+	return b.told("preload", b.preload(ctx, spec))
+}
+
+func (b *box) preload(ctx context.Context, spec sandbox.PreloadSpec) error {
+	load := &load{box: b}
+	if err := load.mounts(spec.Mounts); err != nil {
+		return errors.Join(err, closePlaces(load.places))
+	}
+	if err := b.driver.workshop.put(load.places); err != nil {
+		return err
+	}
 	own, err := b.group.Usage()
 	if err != nil {
 		return err
 	}
 	b.mu.Lock()
-	b.own = own
+	b.own = &own
 	b.mu.Unlock()
-	limits := cgroup.Limits{CPUMilli: l.CPUMilli}
-	if l.MemoryMiB > 0 {
-		limits.MemoryBytes = own.MemoryBytes + int64(l.MemoryMiB)<<20
-	}
-	return errors.Join(b.group.Limit(limits), b.group.ResetPeak())
-}
-
-// lay prepares the shelf: what is to be mounted on it, and the message that tells
-// process 1 where it goes.
-func (b *box) lay(ctx context.Context, spec sandbox.StartSpec) (*inside.Start, []place, error) {
-	m := &inside.Start{Argv: spec.Argv, Env: spec.Env, Dir: spec.Dir, UID: programUID, GID: programGID, Filter: b.driver.filter}
-	if m.Dir == "" {
-		m.Dir = codeDir
-	}
-	var places []place
-	add := func(fd int, file bool, target string, writable bool) error {
-		name := strconv.Itoa(len(places))
-		places = append(places, place{fd: fd, file: file, root: b.shelf, name: name})
-		m.Binds = append(m.Binds, inside.Bind{Name: name, Target: target, Writable: writable})
-		// The root is closed to the sandbox; points for further mounts are made here.
-		return mountPoint(b.root, target[1:], file)
-	}
-	wanted := spec.Mounts
-	if spec.CodeDir != "" {
-		wanted = append([]sandbox.Mount{{Source: spec.CodeDir, Target: codeDir}}, wanted...)
-	}
-	err := func() error {
-		for _, mount := range wanted {
-			if err := validMount(mount); err != nil {
-				return err
-			}
-			fd, file, err := clone(mount.Source)
-			if err != nil {
-				return err
-			}
-			if err := add(fd, file, mount.Target, false); err != nil {
-				return err
-			}
-		}
-		if len(spec.LayerDirs) > 0 {
-			fd, err := layers(spec.LayerDirs)
-			if err != nil {
-				return err
-			}
-			if err := add(fd, false, "/opt", false); err != nil {
-				return err
-			}
-		}
-		if spec.Limits.TmpMiB == 0 {
-			return nil
-		}
-		fd, err := b.takeTmp(ctx, spec.Limits.TmpMiB)
-		if err != nil {
-			return err
-		}
-		return add(fd, false, "/tmp", true)
-	}()
-	if err != nil {
-		return nil, nil, errors.Join(err, closePlaces(places))
-	}
-	return m, places, nil
-}
-
-// layers is one tree of them all.
-func layers(dirs []string) (int, error) {
-	for _, dir := range dirs {
-		if !filepath.IsAbs(dir) {
-			return -1, fmt.Errorf("layer %q: %w", dir, errMountPath)
-		}
-	}
-	if len(dirs) == 1 {
-		fd, _, err := clone(dirs[0])
-		return fd, err
-	}
-	return overlay(dirs, "", "")
-}
-
-// makeTmp makes the parked sandbox's /tmp while its sentry boots.
-func (b *box) makeTmp(ctx context.Context) <-chan error {
-	done := make(chan error, 1)
-	if b.driver.disks == nil {
-		done <- nil
-		return done
-	}
-	go func() {
-		fd, err := b.driver.disks.Make(ctx, tmpParkedMiB, 0)
-		if err == nil {
-			b.mu.Lock()
-			b.tmp = os.NewFile(uintptr(fd), "tmp")
-			b.mu.Unlock()
-		}
-		done <- err
-	}()
-	return done
-}
-
-// takeTmp gives the sandbox the disk that was made ahead, or one of the size
-// that it wants.
-func (b *box) takeTmp(ctx context.Context, mib int) (int, error) {
-	if b.driver.disks == nil {
-		return tmpfs(mib)
-	}
-	b.mu.Lock()
-	ahead := b.tmp
-	if mib == tmpParkedMiB {
-		b.tmp = nil
-	}
-	b.mu.Unlock()
-	if ahead == nil || mib != tmpParkedMiB {
-		return b.driver.disks.Make(ctx, mib, 0)
-	}
-	defer ahead.Close()
-	return unix.FcntlInt(ahead.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-}
-
-func tmpfs(mib int) (int, error) {
-	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return -1, fmt.Errorf("tmpfs: %w", err)
-	}
-	defer unix.Close(fs)
-	for name, value := range map[string]string{
-		"size": strconv.Itoa(mib) + "m", "nr_inodes": strconv.Itoa(mib * inodesPerMiB), "mode": "1777",
-	} {
-		if err := unix.FsconfigSetString(fs, name, value); err != nil {
-			return -1, fmt.Errorf("tmpfs: %w", err)
-		}
-	}
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return -1, fmt.Errorf("tmpfs: %w", err)
-	}
-	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
-	if err != nil {
-		return -1, fmt.Errorf("tmpfs: %w", err)
-	}
-	return fd, nil
-}
-
-var errMountPath = errors.New("not a clean absolute path")
-
-func validMount(m sandbox.Mount) error {
-	if !filepath.IsAbs(m.Source) || !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" {
-		return fmt.Errorf("gvisor: mount %q at %q: %w", m.Source, m.Target, errMountPath)
-	}
-	return nil
+	return b.order(ctx, inside.Start{Binds: load.binds, Argv: spec.Argv, Env: spec.Env, Dir: "/"})
 }
 
 // validStart refuses what a kernel would refuse or misunderstand.

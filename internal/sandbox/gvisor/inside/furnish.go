@@ -44,15 +44,20 @@ func discard() error {
 	return nil
 }
 
-// furnish binds what lies on the shelf into place, and takes the shelf away.
+// furnish binds what lies on the shelf into place, and at last takes the shelf away.
 func furnish(s Start) error {
 	for _, b := range s.Binds {
 		if err := bind(b); err != nil {
 			return err
 		}
 	}
-	if err := unix.Unmount(Shelf, unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmount %s: %w", Shelf, err)
+	if s.Last {
+		if err := unix.Unmount(Shelf, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %s: %w", Shelf, err)
+		}
+	}
+	if len(s.Argv) == 0 {
+		return nil
 	}
 	info, err := os.Stat(s.Dir)
 	if err == nil && !info.IsDir() {

@@ -1,7 +1,10 @@
 package inside
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"unsafe"
@@ -9,78 +12,89 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// FilterFile, on the shelf, is a seccomp filter, struct sock_filter[]. The sentry is
+// the boundary; this keeps most of the sentry out of reach as well.
+const FilterFile = "filter"
+
 // capabilityMax is more than any kernel knows.
 const capabilityMax = 63
 
-// launch starts the program as its user, with the output that was ours. What it
-// gives up belongs to a thread, which is left behind.
-func launch(s Start) (pid int, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends
-		pid, err = launchHere(s)
-	}()
-	<-done
+// newLauncher returns what starts the program. The thread that will do it has
+// given up by then, ahead of need, every way to gain a privilege: that belongs
+// to a thread and what it starts.
+func newLauncher() (func(Start) (int, error), error) {
+	filter, err := os.ReadFile(filepath.Join(Shelf, FilterFile))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	// The output ends when the program's own holders are gone.
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return 0, err
-	}
-	defer null.Close()
+	// The program's output is its own, so that it can open /dev/stdout again; only
+	// gVisor's idea of the pipe changes.
 	for _, fd := range []int{1, 2} {
-		if err := syscall.Dup3(int(null.Fd()), fd, 0); err != nil {
-			return 0, err
+		if err := syscall.Fchown(fd, UID, GID); err != nil {
+			return nil, err
 		}
 	}
-	return pid, nil
-}
-
-func launchHere(s Start) (int, error) {
-	// So that the program can open /dev/stdout again; only gVisor's own idea of the
-	// pipe changes.
-	for _, fd := range []int{1, 2} {
-		if err := syscall.Fchown(fd, s.UID, s.GID); err != nil {
-			return 0, err
-		}
-	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return 0, err
-	}
-	defer null.Close()
 	if err := syscall.Setgroups(nil); err != nil {
-		return 0, err
+		return nil, err
 	}
-	if err := giveUp(s.Filter); err != nil {
-		return 0, err
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
 	}
-	return syscall.ForkExec(s.Argv[0], s.Argv, &syscall.ProcAttr{
-		Dir: s.Dir, Env: s.Env, Files: []uintptr{null.Fd(), 1, 2},
-		Sys: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: uint32(s.UID), Gid: uint32(s.GID), NoSetGroups: true}},
-	})
+	type started struct {
+		pid int
+		err error
+	}
+	ready, order, result := make(chan error), make(chan Start), make(chan started)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread is good for nothing else
+		ready <- giveUp(filter)
+		s := <-order
+		pid, err := syscall.ForkExec(s.Argv[0], s.Argv, &syscall.ProcAttr{
+			Dir: s.Dir, Env: s.Env, Files: []uintptr{null.Fd(), 1, 2},
+			Sys: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: UID, Gid: GID, NoSetGroups: true}},
+		})
+		result <- started{pid, err}
+		<-order // the thread must not end: Go would start another with less given up
+	}()
+	if err := <-ready; err != nil {
+		return nil, err
+	}
+	return func(s Start) (int, error) {
+		order <- s
+		r := <-result
+		if r.err != nil {
+			return 0, r.err
+		}
+		// The output ends when the program's own holders are gone.
+		for _, fd := range []int{1, 2} {
+			if err := syscall.Dup3(int(null.Fd()), fd, 0); err != nil {
+				return 0, err
+			}
+		}
+		return r.pid, nil
+	}, nil
 }
 
-// giveUp takes from this thread, and what it starts, every way to gain a
-// privilege. Changing the user takes those that it has.
 func giveUp(filter []byte) error {
 	for capability := range capabilityMax + 1 {
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0); err != nil && err != unix.EINVAL {
-			return err
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0)
+		if errors.Is(err, unix.EINVAL) {
+			break // the kernel knows no more
+		}
+		if err != nil {
+			return fmt.Errorf("capability %d: %w", capability, err)
 		}
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
+		return fmt.Errorf("no_new_privs: %w", err)
 	}
-	if len(filter) == 0 {
-		return nil
-	}
-	list := unsafe.Slice((*unix.SockFilter)(unsafe.Pointer(&filter[0])), len(filter)/int(unsafe.Sizeof(unix.SockFilter{})))
-	program := unix.SockFprog{Len: uint16(len(list)), Filter: &list[0]}
+	list := unsafe.Slice((*unix.SockFilter)(unsafe.Pointer(unsafe.SliceData(filter))), len(filter)/int(unsafe.Sizeof(unix.SockFilter{})))
+	program := unix.SockFprog{Len: uint16(len(list)), Filter: unsafe.SliceData(list)}
 	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
 	runtime.KeepAlive(&program)
-	return err
+	if err != nil {
+		return fmt.Errorf("seccomp: %w", err)
+	}
+	return nil
 }

@@ -22,6 +22,12 @@ const Shelf = "/.lambdad"
 // byte the driver puts it into control groups.
 const Enter = "enter"
 
+// Who the program is, as on Lambda: sbx_user1051.
+const (
+	UID = 993
+	GID = 990
+)
+
 // Main is the command.
 func Main() int {
 	if len(os.Args) > 2 && os.Args[1] == Enter {
@@ -32,27 +38,49 @@ func Main() int {
 	if err := discard(); err != nil {
 		return fail(control, "furnish", err)
 	}
+	start, err := newLauncher()
+	if err != nil {
+		return fail(control, "give up privileges", err)
+	}
 	if err := Write(control, Reply{Parked: true}); err != nil {
 		return 1
 	}
-	var first Request
-	if err := Read(requests, &first); err != nil || first.Start == nil {
-		return 1 // the driver is gone, or gives this sandbox up
+	program := 0
+	for {
+		var r Request
+		if err := Read(requests, &r); err != nil {
+			return 1 // the driver is gone, or gives this sandbox up
+		}
+		switch {
+		case r.Start != nil && (len(r.Start.Argv) == 0) == (program == 0):
+			return fail(control, "start", syscall.EINVAL)
+		case r.Start != nil:
+			if err := furnish(*r.Start); err != nil {
+				return fail(control, "furnish", err)
+			}
+			if program == 0 {
+				if program, err = start(*r.Start); err != nil {
+					_ = Write(control, Reply{Refused: &Refusal{Text: r.Start.Argv[0], Errno: int(errnoOf(err))}})
+					return 1
+				}
+			}
+			if err := Write(control, Reply{Started: true}); err != nil {
+				return 1
+			}
+			if len(r.Start.Argv) > 0 {
+				go await(control, program)
+			}
+		case r.Signal > 0 && program > 0:
+			// It may have ended already.
+			_ = syscall.Kill(program, syscall.Signal(r.Signal))
+		}
 	}
-	if err := furnish(*first.Start); err != nil {
-		return fail(control, "furnish", err)
-	}
-	pid, err := launch(*first.Start)
-	if err != nil {
-		_ = Write(control, Reply{Refused: &Refusal{Text: first.Start.Argv[0], Errno: int(errnoOf(err))}})
-		return 1
-	}
-	if err := Write(control, Reply{Started: true}); err != nil {
-		return 1
-	}
-	go obey(requests, pid)
-	_ = Write(control, Reply{Exited: reap(pid)})
-	return 0 // and the kernel ends everything else in here
+}
+
+// await tells how the program ended, and ends the sandbox.
+func await(control *os.File, program int) {
+	_ = Write(control, Reply{Exited: reap(program)})
+	os.Exit(0) // and the kernel ends everything else in here
 }
 
 func enter(argv []string) int {
@@ -82,21 +110,6 @@ func errnoOf(err error) syscall.Errno {
 		err = wrapped.Unwrap()
 	}
 	return 0
-}
-
-// obey passes signals on to the program until the driver is gone, which ends
-// the sandbox.
-func obey(requests *bufio.Reader, pid int) {
-	for {
-		var r Request
-		if err := Read(requests, &r); err != nil {
-			syscall.Exit(1)
-		}
-		if r.Signal > 0 {
-			// It may have ended already.
-			_ = syscall.Kill(pid, syscall.Signal(r.Signal))
-		}
-	}
 }
 
 // reap waits for every process that has no other parent, until the program ends.

@@ -18,17 +18,15 @@ type Request struct {
 	Signal int    `json:",omitempty"` // for the program
 }
 
-// Start furnishes the sandbox and starts the program.
+// Start furnishes the sandbox and starts the program. There may be two: one that
+// starts a program before it has an owner, and one, without Argv, that furnishes.
 type Start struct {
 	Binds []Bind
-	Argv  []string
-	Env   []string
-	Dir   string
-	UID   int
-	GID   int
-	// Filter is a seccomp filter, struct sock_filter[]. The sentry is the boundary;
-	// this keeps most of the sentry out of reach as well.
-	Filter []byte
+	// Last takes the shelf away: nothing comes after.
+	Last bool
+	Argv []string
+	Env  []string
+	Dir  string
 }
 
 // Bind is a file or directory below Shelf that is to appear at Target.
