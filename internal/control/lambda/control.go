@@ -15,6 +15,7 @@ import (
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/artifact"
 	"github.com/lambdad/lambdad/internal/artifact/runtimes"
+	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/store"
 )
@@ -49,10 +50,20 @@ type Roles interface {
 	Assumable(ctx context.Context, roleARN string) error
 }
 
+// Isolation decides how functions are kept apart from the host and from each other.
+type Isolation interface {
+	// Allow returns nil if functions of an account with these tags can run here. The text
+	// of its error tells the user why they may or can not.
+	Allow(ctx context.Context, account aws.AccountID, tags map[string]string) error
+}
+
 // Limits are the quotas of each account. A zero field takes AWS's default.
 type Limits struct {
 	ConcurrentExecutions int   // 1,000
 	TotalCodeBytes       int64 // 75 GiB
+	// MemoryMiB is what all environments of a host together may have, and so the most that
+	// a function may; 0 is as much as AWS gives one.
+	MemoryMiB int
 }
 
 // Options of New. Store, Functions, Artifacts and Runtimes must be given.
@@ -65,7 +76,9 @@ type Options struct {
 	Roles Roles
 	// Authorizer is nil when nobody checks permissions (--auth=none).
 	Authorizer Authorizer
-	Limits     Limits
+	// Isolation is nil where there is one kind, and no tag that chooses.
+	Isolation Isolation
+	Limits    Limits
 	// SettleAfter is how long Pending and InProgress last; 0 is 300 ms.
 	SettleAfter time.Duration
 	Now         func() time.Time // nil: time.Now
@@ -81,6 +94,7 @@ type Control struct {
 	runtimes  Runtimes
 	roles     Roles
 	authorize Authorizer
+	isolation Isolation
 	limits    Limits
 	now       func() time.Time
 	log       *slog.Logger
@@ -98,6 +112,9 @@ func New(ctx context.Context, o Options) (*Control, error) {
 	}
 	if o.Limits.TotalCodeBytes == 0 {
 		o.Limits.TotalCodeBytes = totalCodeBytesDefault
+	}
+	if o.Limits.MemoryMiB == 0 {
+		o.Limits.MemoryMiB = memoryMiBMax
 	}
 	if o.SettleAfter == 0 {
 		o.SettleAfter = settleAfterDefault
@@ -120,6 +137,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		runtimes:  o.Runtimes,
 		roles:     o.Roles,
 		authorize: o.Authorizer,
+		isolation: o.Isolation,
 		limits:    o.Limits,
 		now:       o.Now,
 		log:       o.Log,

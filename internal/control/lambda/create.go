@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/store"
 	"github.com/lambdad/lambdad/internal/wire"
@@ -30,7 +31,7 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 		return nil, constraint(n.ID.Name, "functionName", fmt.Sprintf("Member must have length less than or equal to %d", record.FunctionNameBytesMax))
 	}
 	set := settingsOfCreate(in)
-	if err := c.checkCreate(ctx, in, &set); err != nil {
+	if err := c.checkCreate(ctx, n.ID.Account, in, &set); err != nil {
 		return nil, err
 	}
 	f := withDefaults(n.ID)
@@ -68,7 +69,7 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	return c.commitNew(ctx, f, value(in.Publish))
 }
 
-func (c *Control) checkCreate(ctx context.Context, in *api.CreateFunctionRequest, set *settings) error {
+func (c *Control) checkCreate(ctx context.Context, account aws.AccountID, in *api.CreateFunctionRequest, set *settings) error {
 	if value(in.PackageType) == "Image" || (in.Code.ImageUri != nil && in.PackageType == nil) {
 		// There is no registry here yet, so no image exists. AWS's text for that.
 		return invalid("Source image %s does not exist. Provide a valid source image.", value(in.Code.ImageUri))
@@ -82,7 +83,13 @@ func (c *Control) checkCreate(ctx context.Context, in *api.CreateFunctionRequest
 	if err := set.check(); err != nil {
 		return err
 	}
+	if err := c.checkMemory(set.MemorySize); err != nil {
+		return err
+	}
 	if err := checkTags(in.Tags); err != nil {
+		return err
+	}
+	if err := c.checkIsolation(ctx, account, in.Tags); err != nil {
 		return err
 	}
 	return c.checkRole(ctx, value(in.Role))

@@ -53,6 +53,9 @@ func (c *Control) tagResource(ctx context.Context, call *wire.Call, in *api.TagR
 		if err := checkTags(tags); err != nil {
 			return nil, err
 		}
+		if err := c.checkIsolation(ctx, f.ID.Account, in.Tags); err != nil {
+			return nil, err
+		}
 		f.Tags = tags
 		revise(f)
 		return nil, nil

@@ -81,6 +81,9 @@ func (c *Control) updateFunctionConfiguration(ctx context.Context, call *wire.Ca
 	if err := set.check(); err != nil {
 		return nil, err
 	}
+	if err := c.checkMemory(set.MemorySize); err != nil {
+		return nil, err
+	}
 	if in.Role != nil {
 		if err := c.checkRole(ctx, *in.Role); err != nil {
 			return nil, err
