@@ -21,11 +21,31 @@ import (
 type candidate struct {
 	dir  string // in /proc
 	pipe uint64 // the inode of its output
-	// What becomes of each of its descriptors in a copy.
-	outputs, broken, kept []int
+	// What becomes of its descriptors in a copy.
+	replaced []replaced
+	kept     []int
 	// workDir is its working directory, inside.
 	workDir string
 }
+
+// replaced is a descriptor of which each copy has one of its own.
+type replaced struct {
+	fd          int
+	kind        kind
+	closeOnExec bool
+	// count and flags are an event counter's.
+	count uint
+	flags int
+}
+
+type kind int
+
+const (
+	other      kind = iota
+	stdout          // or stderr: the sandbox's one pipe
+	connection      // to the Runtime API; a copy's is broken
+	event           // eventfd(2)
+)
 
 func unclonable(format string, args ...any) error {
 	return &sandbox.UnclonableError{Reason: fmt.Sprintf(format, args...)}
@@ -35,7 +55,7 @@ func unclonable(format string, args ...any) error {
 func inspect(init, pid int, pipe uint64) (*candidate, error) {
 	c := &candidate{dir: "/proc/" + strconv.Itoa(pid), pipe: pipe}
 	for _, check := range []func() error{
-		c.threads, func() error { return c.alone(init, pid) }, c.descriptors, c.memory, c.timers, c.scratch, c.directory,
+		c.threads, func() error { return c.alone(init, pid) }, c.descriptors, c.memory, c.scratch, c.directory,
 	} {
 		if err := check(); err != nil {
 			return nil, err
@@ -78,6 +98,7 @@ func (c *candidate) descriptors() error {
 	if err != nil {
 		return err
 	}
+	waits := false
 	for _, entry := range list {
 		fd, err := strconv.Atoi(entry.Name())
 		if err != nil {
@@ -87,26 +108,66 @@ func (c *candidate) descriptors() error {
 		if err != nil {
 			return fmt.Errorf("container: template: %w", err)
 		}
-		switch {
-		case slices.Contains(harmless, target):
-			c.kept = append(c.kept, fd)
-		case target == "pipe:["+strconv.FormatUint(c.pipe, 10)+"]":
-			c.outputs = append(c.outputs, fd)
-		case api[target]:
-			c.broken = append(c.broken, fd)
-		case strings.HasPrefix(target, "socket:"):
-			return unclonable("it has a connection or a socket open")
-		case strings.HasPrefix(target, "/"):
-			return unclonable("it has %s open", target)
-		default:
-			kind, _, _ := strings.Cut(strings.TrimPrefix(target, "anon_inode:"), ":")
-			return unclonable("it has a descriptor open (%s)", kind)
+		known, err := c.descriptor(fd, target, api)
+		if err != nil {
+			return err
 		}
+		waits = waits || known == connection
 	}
-	if len(c.broken) == 0 {
+	if !waits {
 		return unclonable("it does not wait in the Runtime API")
 	}
 	return nil
+}
+
+// descriptor decides what becomes of one.
+func (c *candidate) descriptor(fd int, target string, api map[string]bool) (kind, error) {
+	if slices.Contains(harmless, target) {
+		c.kept = append(c.kept, fd)
+		return other, nil
+	}
+	info, err := os.ReadFile(c.dir + "/fdinfo/" + strconv.Itoa(fd))
+	if err != nil {
+		return other, fmt.Errorf("container: template: %w", err)
+	}
+	r := replaced{fd: fd, closeOnExec: infoNumber(info, "flags", 8)&unix.O_CLOEXEC != 0}
+	switch {
+	case target == "pipe:["+strconv.FormatUint(c.pipe, 10)+"]":
+		r.kind = stdout
+	case api[target]:
+		r.kind = connection
+	case target == "anon_inode:[eventfd]": // Ruby has some
+		r.kind, r.count = event, uint(infoNumber(info, "eventfd-count", 16))
+		if infoNumber(info, "flags", 8)&unix.O_NONBLOCK != 0 {
+			r.flags |= unix.EFD_NONBLOCK
+		}
+		if infoNumber(info, "eventfd-semaphore", 10) != 0 {
+			r.flags |= unix.EFD_SEMAPHORE
+		}
+	case strings.HasPrefix(target, "socket:"):
+		return other, unclonable("it has a connection or a socket open")
+	case strings.HasPrefix(target, "/"):
+		return other, unclonable("it has %s open", target)
+	default:
+		name, _, _ := strings.Cut(strings.TrimPrefix(target, "anon_inode:"), ":")
+		return other, unclonable("it has a descriptor open (%s)", name)
+	}
+	c.replaced = append(c.replaced, r)
+	return r.kind, nil
+}
+
+// infoNumber is a field of proc(5)'s fdinfo, 0 where there is none.
+func infoNumber(info []byte, name string, base int) uint64 {
+	for line := range strings.Lines(string(info)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && key == name {
+			n, err := strconv.ParseUint(strings.TrimSpace(value), base, 64)
+			if err != nil {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 // connections are the links of the sockets in the program's network that are
@@ -165,18 +226,6 @@ func (c *candidate) memory() error {
 		if strings.Contains(fields[1], "w") || !lasting {
 			return unclonable("it shares memory (%s)", strings.TrimSuffix(path, " (deleted)"))
 		}
-	}
-	return nil
-}
-
-// timers are not inherited.
-func (c *candidate) timers() error {
-	timers, err := os.ReadFile(c.dir + "/timers")
-	if err != nil {
-		return fmt.Errorf("container: template: %w", err)
-	}
-	if len(timers) > 0 {
-		return unclonable("it has a timer")
 	}
 	return nil
 }

@@ -208,11 +208,20 @@ func (c *copied) enter() (*program, error) {
 	}
 	defer writer.Close()
 	at := c.template.candidate
+	list, err := at.replacements(writer)
+	defer func() {
+		for _, r := range list {
+			if r.With != writer {
+				r.With.Close()
+			}
+		}
+	}()
+	if err != nil {
+		return nil, errors.Join(err, reader.Close())
+	}
 	process, err := c.template.original.Copy(clone.Spec{
 		Namespaces: c.namespaces,
-		Output:     writer,
-		Outputs:    at.outputs,
-		Broken:     at.broken,
+		Replaced:   list,
 		Kept:       at.kept,
 		Dir:        at.workDir,
 		Attach:     func(pid int) error { return c.group.Attach(pid, false) },
@@ -233,6 +242,38 @@ func (c *copied) enter() (*program, error) {
 	c.mu.Unlock()
 	go c.watch(process, watched)
 	return p, err
+}
+
+// replacements makes what a copy has in place of the original's descriptors. The
+// caller closes all but the writer, on an error too.
+func (c *candidate) replacements(writer *os.File) ([]clone.Replacement, error) {
+	var list []clone.Replacement
+	for _, r := range c.replaced {
+		with, err := writer, error(nil)
+		switch r.kind {
+		case connection:
+			with, err = brokenConnection()
+		case event:
+			var fd int
+			if fd, err = unix.Eventfd(r.count, r.flags|unix.EFD_CLOEXEC); err == nil {
+				with = os.NewFile(uintptr(fd), "event")
+			}
+		}
+		if err != nil {
+			return list, err
+		}
+		list = append(list, clone.Replacement{FD: r.fd, With: with, CloseOnExec: r.closeOnExec})
+	}
+	return list, nil
+}
+
+// brokenConnection is a socket whose other end is gone: the copy reads its end.
+func brokenConnection() (*os.File, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	return os.NewFile(uintptr(pair[0]), "connection"), unix.Close(pair[1])
 }
 
 // watch reaps the copy when it has ended, and ends its sandbox, as process 1

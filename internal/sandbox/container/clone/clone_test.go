@@ -114,7 +114,14 @@ func copied(t *testing.T, o *Original, spec Spec) (string, unix.WaitStatus) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	spec.Output = writer
+	broken, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	input := os.NewFile(uintptr(broken[0]), "input")
+	defer input.Close()
+	unix.Close(broken[1])
+	spec.Replaced = []Replacement{{FD: 0, With: input}, {FD: 1, With: writer}}
 	p, err := o.Copy(spec)
 	if err = errors.Join(err, writer.Close()); err != nil {
 		t.Fatal(err)
@@ -136,7 +143,7 @@ func copied(t *testing.T, o *Original, spec Spec) (string, unix.WaitStatus) {
 
 func spec(t *testing.T) Spec {
 	return Spec{
-		Namespaces: elsewhere(t), Outputs: []int{1}, Broken: []int{0}, Kept: []int{2}, Dir: "/usr",
+		Namespaces: elsewhere(t), Kept: []int{2}, Dir: "/usr",
 		Attach: func(int) error { return nil },
 	}
 }
@@ -178,19 +185,14 @@ func TestFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer o.Close()
-	out, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
 	refused := errors.New("no group")
 	bad := spec(t)
-	bad.Output, bad.Attach = out, func(int) error { return refused }
+	bad.Attach = func(int) error { return refused }
 	if _, err := o.Copy(bad); !errors.Is(err, refused) {
 		t.Error(err)
 	}
 	bad = spec(t)
-	bad.Output, bad.Dir = out, "/nowhere"
+	bad.Dir = "/nowhere"
 	if _, err := o.Copy(bad); !errors.Is(err, unix.ENOENT) {
 		t.Error(err)
 	}

@@ -21,17 +21,22 @@ type Spec struct {
 	// Namespaces are entered in this order; a user namespace comes first, and gives
 	// the capabilities that the others need.
 	Namespaces []Namespace
-	// Output takes the place of each of Outputs, which are descriptors of the process.
-	Output  *os.File
-	Outputs []int
-	// Broken descriptors become connections whose other end is gone.
-	Broken []int
-	// Kept descriptors stay as they are. All others are closed.
-	Kept []int
+	// Replaced descriptors of the process become others; Kept ones stay as they are.
+	// All that are in neither are closed.
+	Replaced []Replacement
+	Kept     []int
 	// Dir is the working directory, in the new mount namespace.
 	Dir string
 	// Attach puts a process into its control groups before it allocates anything.
 	Attach func(pid int) error
+}
+
+// Replacement is what a descriptor becomes.
+type Replacement struct {
+	FD   int // in the process
+	With *os.File
+	// CloseOnExec is the descriptor's flag.
+	CloseOnExec bool
 }
 
 // Process is a copy. It is a child of the original and must be reaped by it.
@@ -140,16 +145,13 @@ func (o *Original) born(t tracee) (tracee, error) {
 
 // pass gives the traveller the descriptors of spec, and returns its numbers of them.
 func (o *Original) pass(traveller tracee, spec Spec) ([]int, error) {
-	send := make([]int, 0, len(spec.Namespaces)+2)
+	send := make([]int, 0, len(spec.Namespaces)+len(spec.Replaced))
 	for _, n := range spec.Namespaces {
 		send = append(send, int(n.File.Fd()))
 	}
-	broken, err := brokenConnection()
-	if err != nil {
-		return nil, err
+	for _, r := range spec.Replaced {
+		send = append(send, int(r.With.Fd()))
 	}
-	defer unix.Close(broken)
-	send = append(send, int(spec.Output.Fd()), broken)
 	if err := unix.Sendmsg(o.ours, []byte{0}, unix.UnixRights(send...), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT); err != nil {
 		return nil, fmt.Errorf("clone: pass descriptors: %w", err)
 	}
@@ -182,15 +184,6 @@ func (o *Original) pass(traveller tracee, spec Spec) ([]int, error) {
 	return fds, err
 }
 
-// brokenConnection is a socket whose other end is gone.
-func brokenConnection() (int, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("clone: socketpair: %w", err)
-	}
-	return pair[0], unix.Close(pair[1])
-}
-
 // journey is the traveller's way into its namespaces. Its last step is a child
 // with a memory of its own, which is the copy.
 func (o *Original) journey(spec Spec, fds []int) ([]call, error) {
@@ -200,13 +193,14 @@ func (o *Original) journey(spec Spec, fds []int) ([]call, error) {
 	}
 	b := o.buffers()
 	list = append(list, do("chdir "+spec.Dir, unix.SYS_CHDIR, b.text(spec.Dir)))
-	output, broken := uint64(fds[len(fds)-2]), uint64(fds[len(fds)-1])
-	open := slices.Concat(spec.Kept, spec.Outputs, spec.Broken)
-	for _, fd := range spec.Outputs {
-		list = append(list, do("replace the output", unix.SYS_DUP3, output, uint64(fd), 0))
-	}
-	for _, fd := range spec.Broken {
-		list = append(list, do("break a connection", unix.SYS_DUP3, broken, uint64(fd), unix.O_CLOEXEC))
+	open := slices.Clone(spec.Kept)
+	for i, r := range spec.Replaced {
+		flags := uint64(0)
+		if r.CloseOnExec {
+			flags = unix.O_CLOEXEC
+		}
+		list = append(list, do("replace a descriptor", unix.SYS_DUP3, uint64(fds[len(spec.Namespaces)+i]), uint64(r.FD), flags))
+		open = append(open, r.FD)
 	}
 	for _, gap := range gaps(open) {
 		list = append(list, do("close_range", unix.SYS_CLOSE_RANGE, gap[0], gap[1], 0))
