@@ -16,8 +16,6 @@ const lastModifiedForm = "2006-01-02T15:04:05.000-0700"
 const (
 	packageTypeZip = "Zip"
 	tracingDefault = "PassThrough"
-	snapStartNone  = "None"
-	snapStartOff   = "Off"
 )
 
 // configuration is a function as the API shows it. Qualifier is the one of the
@@ -58,8 +56,7 @@ func listed(f *record.Function, qualifier string) *api.FunctionConfiguration {
 		PackageType:      wire.Ptr(packageTypeZip),
 		Architectures:    []string{f.Architecture},
 		EphemeralStorage: &api.EphemeralStorage{Size: wire.Ptr(int32(f.TmpMiB))},
-		// Snapshots are not built, and CreateFunction refuses to ask for them.
-		SnapStart: &api.SnapStartResponse{ApplyOn: wire.Ptr(snapStartNone), OptimizationStatus: wire.Ptr(snapStartOff)},
+		SnapStart:        snapStartOf(f),
 		LoggingConfig: &api.LoggingConfig{
 			LogFormat:           wire.Ptr(f.Logging.Format),
 			LogGroup:            wire.Ptr(f.Logging.Group),

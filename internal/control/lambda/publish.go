@@ -67,7 +67,8 @@ func mayPublish(f *record.Function, in *api.PublishVersionRequest) error {
 
 // publishFrom freezes $LATEST as the next version, and counts it in f. The version is
 // as settled as f is: of a settled function it is Active at once, of one in
-// progress it is Pending (recorded: TestLambdaVersions).
+// progress it is Pending (recorded: TestLambdaVersions), and with SnapStart until its
+// snapshot has been made.
 func publishFrom(f *record.Function, description string) (*record.Function, store.Write, error) {
 	f.LastVersion++
 	f.PublishedDescription = f.Description
@@ -76,7 +77,7 @@ func publishFrom(f *record.Function, description string) (*record.Function, stor
 	v.Description = description
 	v.Tags = nil
 	v.LastVersion, v.PublishedDescription = 0, ""
-	if f.State == record.StatePending || f.Update == record.UpdateInProgress {
+	if f.State == record.StatePending || f.Update == record.UpdateInProgress || v.Snapshotted() {
 		v.State, v.StateReason, v.StateReasonCode = record.StatePending, creatingReason, creatingCode
 		v.Update, v.UpdateReason, v.UpdateReasonCode = "", "", ""
 	}

@@ -40,6 +40,7 @@ type settings struct {
 	TracingConfig    *api.TracingConfig
 	EphemeralStorage *api.EphemeralStorage
 	LoggingConfig    *api.LoggingConfig
+	SnapStart        *api.SnapStart
 
 	unenforced
 }
@@ -48,10 +49,10 @@ func settingsOfCreate(in *api.CreateFunctionRequest) settings {
 	return settings{
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
-		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig,
+		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
 		unenforced: unenforced{
 			VpcConfig: in.VpcConfig, DeadLetterConfig: in.DeadLetterConfig, KMSKeyArn: in.KMSKeyArn, Layers: in.Layers,
-			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig, SnapStart: in.SnapStart,
+			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 			CodeSigningConfigArn: in.CodeSigningConfigArn, TenancyConfig: in.TenancyConfig, PublishTo: in.PublishTo,
 		},
@@ -62,10 +63,10 @@ func settingsOfUpdate(in *api.UpdateFunctionConfigurationRequest) settings {
 	return settings{
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
-		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig,
+		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
 		unenforced: unenforced{
 			VpcConfig: in.VpcConfig, DeadLetterConfig: in.DeadLetterConfig, KMSKeyArn: in.KMSKeyArn, Layers: in.Layers,
-			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig, SnapStart: in.SnapStart,
+			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 		},
 	}
@@ -112,6 +113,15 @@ func (s *settings) apply(f *record.Function) error {
 		if f.Environment == nil {
 			f.Environment = map[string]string{} // given, and empty: shown so from now on
 		}
+	}
+	if s.SnapStart != nil && s.SnapStart.ApplyOn != nil {
+		f.SnapStart.ApplyOn = ""
+		if *s.SnapStart.ApplyOn != snapStartNone {
+			f.SnapStart.ApplyOn = record.SnapStartVersions
+		}
+	}
+	if err := checkSnapStart(f); err != nil {
+		return err
 	}
 	return applyLogging(&f.Logging, s.LoggingConfig)
 }
@@ -162,7 +172,7 @@ func sameSettings(a, b *record.Function) bool {
 		a.TimeoutS == b.TimeoutS && a.MemoryMiB == b.MemoryMiB && a.TmpMiB == b.TmpMiB &&
 		a.Architecture == b.Architecture && a.Artifact == b.Artifact &&
 		(a.Environment == nil) == (b.Environment == nil) && maps.Equal(a.Environment, b.Environment) &&
-		a.Logging == b.Logging && a.TracingMode == b.TracingMode
+		a.Logging == b.Logging && a.TracingMode == b.TracingMode && a.SnapStart.ApplyOn == b.SnapStart.ApplyOn
 }
 
 func setString(to *string, from *string) {

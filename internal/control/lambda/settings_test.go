@@ -64,9 +64,6 @@ func TestCreateRefusals(t *testing.T) {
 			in.KMSKeyArn = wire.Ptr("arn:aws:kms:us-east-1:111111111111:key/x")
 		}, "InvalidParameterValueException", "KMSKeyArn is not supported"},
 		{"file system", func(in *api.CreateFunctionRequest) { in.FileSystemConfigs = make([]api.FileSystemConfig, 1) }, "InvalidParameterValueException", "FileSystemConfigs is not supported"},
-		{"snap start", func(in *api.CreateFunctionRequest) {
-			in.SnapStart = &api.SnapStart{ApplyOn: wire.Ptr("PublishedVersions")}
-		}, "InvalidParameterValueException", "SnapStart is not supported"},
 		{"code signing", func(in *api.CreateFunctionRequest) { in.CodeSigningConfigArn = wire.Ptr("arn:x") }, "CodeSigningConfigNotFoundException", "cannot be found"},
 		{"durable", func(in *api.CreateFunctionRequest) { in.DurableConfig = &api.DurableConfig{} }, "InvalidParameterValueException", "DurableConfig is not supported"},
 		{"tenancy", func(in *api.CreateFunctionRequest) { in.TenancyConfig = &api.TenancyConfig{} }, "InvalidParameterValueException", "TenancyConfig is not supported"},

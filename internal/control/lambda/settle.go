@@ -169,6 +169,8 @@ func (c *Control) settleFunction(ctx context.Context, f *record.Function) bool {
 	// An update that fails leaves the function's state as it was; a create that
 	// fails makes it Failed.
 	switch {
+	case code == "" && f.AwaitsSnapshot():
+		// Whoever makes the snapshot says what becomes of the version.
 	case code == "":
 		f.State, f.StateReason, f.StateReasonCode = record.StateActive, "", ""
 		f.Update, f.UpdateReason, f.UpdateReasonCode = record.UpdateSuccessful, "", ""

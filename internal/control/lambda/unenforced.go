@@ -22,7 +22,6 @@ type unenforced struct {
 	Layers                 []string
 	FileSystemConfigs      []api.FileSystemConfig
 	ImageConfig            *api.ImageConfig
-	SnapStart              *api.SnapStart
 	CapacityProviderConfig *api.CapacityProviderConfig
 	DurableConfig          *api.DurableConfig
 	CodeSigningConfigArn   *string
@@ -65,8 +64,6 @@ func (u *unenforced) check() error {
 		return refused("FileSystemConfigs")
 	case u.ImageConfig != nil && (len(u.ImageConfig.Command) > 0 || len(u.ImageConfig.EntryPoint) > 0 || value(u.ImageConfig.WorkingDirectory) != ""):
 		return refused("ImageConfig")
-	case u.SnapStart != nil && value(u.SnapStart.ApplyOn) != "" && value(u.SnapStart.ApplyOn) != snapStartNone:
-		return refused("SnapStart")
 	case u.CapacityProviderConfig != nil:
 		return refused("CapacityProviderConfig")
 	case u.DurableConfig != nil:
