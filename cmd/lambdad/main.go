@@ -53,6 +53,6 @@ Start here:
 		SilenceErrors: true,
 		Version:       version(),
 	}
-	root.AddCommand(serveCommand(), doctorCommand(), runtimeCommand())
+	root.AddCommand(serveCommand(), doctorCommand(), runtimeCommand(), billCommand())
 	return root
 }

@@ -44,10 +44,20 @@ type Invoker interface {
 	Invoke(fn *record.Function, tenantID string, in *worker.Invocation) (worker.Result, error)
 }
 
+// Meter is told what runs and what is refused.
+type Meter interface {
+	// Began and Ended enclose each admitted invoke.
+	Began(fn *record.Function, tenantID string)
+	Ended(fn *record.Function, tenantID string)
+	// Throttled tells of an invoke that was answered 429.
+	Throttled(fn *record.Function, tenantID string)
+}
+
 // Options are a frontend's doors.
 type Options struct {
 	Functions Functions
 	Invoker   Invoker
+	Meter     Meter // nil: nobody is told
 	// Concurrency is what each account may run at once; 0 is Lambda's default.
 	Concurrency int
 }
@@ -56,6 +66,7 @@ type Options struct {
 type Frontend struct {
 	functions Functions
 	invoker   Invoker
+	meter     Meter
 	counter   *counting.Counter
 }
 
@@ -64,7 +75,10 @@ func New(opts Options) (*Frontend, error) {
 	if opts.Functions == nil || opts.Invoker == nil {
 		return nil, errors.New("frontend: a door is missing in the options")
 	}
-	return &Frontend{functions: opts.Functions, invoker: opts.Invoker, counter: counting.New(opts.Concurrency)}, nil
+	if opts.Meter == nil {
+		opts.Meter = unmetered{}
+	}
+	return &Frontend{functions: opts.Functions, invoker: opts.Invoker, meter: opts.Meter, counter: counting.New(opts.Concurrency)}, nil
 }
 
 // Invoke is the slot of the operation in api/lambda. It runs after authorisation. A
@@ -117,12 +131,19 @@ func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.Invocati
 func (f *Frontend) run(call *wire.Call, fn *record.Function, in *worker.Invocation) (*api.InvocationResponse, error) {
 	account := fn.ID.Account
 	if !f.counter.Acquire(account) {
+		f.meter.Throttled(fn, "")
 		return nil, throttled()
 	}
+	f.meter.Began(fn, "")
 	res, err := f.invoker.Invoke(fn, "", in)
+	f.meter.Ended(fn, "")
 	f.counter.Release(account)
 	if err != nil {
-		return nil, invokeFault(err)
+		fault := invokeFault(err)
+		if isThrottle(fault) {
+			f.meter.Throttled(fn, "")
+		}
+		return nil, fault
 	}
 	if h := call.AnswerHeader; h != nil {
 		h["Content-Type"] = []string{"application/json"}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	apiiam "github.com/lambdad/lambdad/internal/api/iam"
 	apilambda "github.com/lambdad/lambdad/internal/api/lambda"
@@ -47,6 +48,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		lambda.CodePath:     n.control.CodeHandler(),
 		"/_lambdad/health":  healthHandler(n.health),
 		"/_lambdad/metrics": n.metrics.Handler(),
+		UsagePath:           usageHandler{node: n, now: time.Now},
 	}
 
 	n.services = []*wire.Service{

@@ -22,6 +22,7 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox/container"
 	"github.com/lambdad/lambdad/internal/telemetry"
 	"github.com/lambdad/lambdad/internal/telemetry/logs"
+	"github.com/lambdad/lambdad/internal/telemetry/metering"
 	"github.com/lambdad/lambdad/internal/wire"
 	"github.com/lambdad/lambdad/internal/worker"
 )
@@ -43,6 +44,7 @@ type node struct {
 	storage   *storage
 	authority *iam.Authority
 	logs      *logs.Logs
+	usage     *metering.Meter
 	functions *record.Functions
 	driver    sandbox.Driver
 	worker    *worker.Worker
@@ -88,6 +90,9 @@ func (n *node) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	n.logs = logs.Open(n.storage.store, logs.Options{Log: n.log})
+	if n.usage, err = metering.Open(metering.Options{Records: n.storage.store, Log: n.log}); err != nil {
+		return err
+	}
 	n.functions = record.NewFunctions(n.storage.store, n.log)
 	if err := n.assembleInvokePath(ctx); err != nil {
 		return err
@@ -141,6 +146,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	if why != "" {
 		n.log.Info("functions reach lambdad only, not the internet", "why", why)
 	}
+	meter := &usageMeter{metrics: newInvokeMetrics(n.metrics, func() assignment.Stats { return n.assigner.Stats() }), usage: n.usage}
 	n.worker, err = worker.New(worker.Options{
 		Driver:         driver,
 		Code:           n.storage.artifacts,
@@ -148,7 +154,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		Credentials:    functionCredentials{n.authority},
 		Logs:           n.logs,
 		Endpoint:       n.serveSandbox,
-		Meter:          newInvokeMetrics(n.metrics, func() assignment.Stats { return n.assigner.Stats() }),
+		Meter:          meter,
 		Network:        reach,
 		CredentialsTTL: n.config.CredentialsTTL,
 		Log:            n.log,
@@ -162,7 +168,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	}
 	n.functions.Subscribe(n.assigner.FunctionChanged)
 	n.functions.Subscribe(n.prepare.functionChanged)
-	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Invoker: n.assigner, Concurrency: n.config.Concurrency})
+	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Invoker: n.assigner, Meter: meter, Concurrency: n.config.Concurrency})
 	return err
 }
 
@@ -243,6 +249,11 @@ func (n *node) close() error {
 	}
 	if n.driver != nil {
 		errs = append(errs, n.driver.Close())
+	}
+	if n.usage != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), flushMax)
+		defer cancel()
+		errs = append(errs, n.usage.Close(ctx))
 	}
 	if n.logs != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), flushMax)

@@ -14,6 +14,8 @@ import (
 type Metered struct {
 	Function     record.FunctionID
 	Version      string
+	TenantID     string
+	Architecture string
 	RequestID    aws.RequestID
 	Began        time.Time
 	Duration     time.Duration
@@ -22,6 +24,8 @@ type Metered struct {
 	CPU          time.Duration // of the environment since it was last read
 	MemoryMiB    int
 	MaxMemoryMiB int
+	TmpMiB       int    // ephemeral storage
+	BytesOut     int    // of the answer
 	Status       string // StatusSuccess, ...
 	ErrorType    string
 }
@@ -161,9 +165,10 @@ func (r *invokeRun) finish() []byte {
 	tail := e.log.end(&rep, r.failure, len(r.payload))
 	if m := e.worker.opts.Meter; m != nil {
 		m.Invoked(Metered{
-			Function: e.fn.ID, Version: e.fn.Version, RequestID: r.in.RequestID, Began: r.began,
+			Function: e.fn.ID, Version: e.fn.Version, TenantID: e.tenant, Architecture: e.fn.Architecture, RequestID: r.in.RequestID, Began: r.began,
 			Duration: r.duration, Init: r.init, Billed: rep.billed(), CPU: cpu,
-			MemoryMiB: rep.memoryMiB, MaxMemoryMiB: rep.maxMemoryMiB, Status: r.status, ErrorType: r.errorType,
+			MemoryMiB: rep.memoryMiB, MaxMemoryMiB: rep.maxMemoryMiB, TmpMiB: e.fn.TmpMiB, BytesOut: len(r.payload),
+			Status: r.status, ErrorType: r.errorType,
 		})
 	}
 	return tail

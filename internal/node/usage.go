@@ -1,0 +1,73 @@
+package node
+
+import (
+	"time"
+
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/telemetry/metering"
+	"github.com/lambdad/lambdad/internal/worker"
+)
+
+// tmpFreeMiB of ephemeral storage cost nothing. Source: AWS Lambda pricing, "Lambda
+// Ephemeral Storage Pricing".
+const tmpFreeMiB = 512
+
+// usageMeter is worker's and frontend's door to metering, and to the node's own metrics.
+type usageMeter struct {
+	metrics *invokeMetrics
+	usage   *metering.Meter
+}
+
+// Invoked implements worker.Meter.
+func (u *usageMeter) Invoked(m worker.Metered) {
+	u.metrics.Invoked(m)
+	ms := m.Billed.Milliseconds()
+	usage := metering.Usage{
+		Requests:  1,
+		BilledMS:  ms,
+		MemoryMS:  ms * int64(m.MemoryMiB),
+		StorageMS: ms * int64(max(0, m.TmpMiB-tmpFreeMiB)),
+		InitUS:    m.Init.Microseconds(),
+		CPUUS:     m.CPU.Microseconds(),
+		BytesOut:  int64(m.BytesOut),
+		PeakMiB:   int64(m.MaxMemoryMiB),
+	}
+	if m.Init > 0 {
+		usage.Inits = 1
+	}
+	if m.Status != worker.StatusSuccess {
+		usage.Errors = 1
+	}
+	u.usage.Add(metering.Key{
+		Account: m.Function.Account, Region: m.Function.Region, Function: m.Function.Name,
+		Version: m.Version, Tenant: m.TenantID, Architecture: m.Architecture,
+	}, &usage)
+}
+
+// Began implements frontend.Meter.
+func (u *usageMeter) Began(fn *record.Function, tenantID string) {
+	u.usage.Began(usageKey(fn, tenantID), fn.MemoryMiB)
+}
+
+// Ended implements frontend.Meter.
+func (u *usageMeter) Ended(fn *record.Function, tenantID string) {
+	u.usage.Ended(usageKey(fn, tenantID), fn.MemoryMiB)
+}
+
+// Throttled implements frontend.Meter.
+func (u *usageMeter) Throttled(fn *record.Function, tenantID string) {
+	u.usage.Throttled(usageKey(fn, tenantID))
+}
+
+func usageKey(fn *record.Function, tenantID string) metering.Key {
+	return metering.Key{
+		Account: fn.ID.Account, Region: fn.ID.Region, Function: fn.ID.Name,
+		Version: fn.Version, Tenant: tenantID, Architecture: fn.Architecture,
+	}
+}
+
+// usageSince is where a report begins that names no time: the month, as a bill does.
+func usageSince(now time.Time) time.Time {
+	y, m, _ := now.UTC().Date()
+	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
+}
