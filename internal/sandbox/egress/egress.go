@@ -19,6 +19,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // The links' addresses lie in the range for benchmarks (RFC 2544), which no
@@ -58,6 +59,7 @@ type Gateway struct {
 	block    uint32 // first address
 
 	mu    sync.Mutex
+	host  *netlink.Handle // one socket for all requests about the host's ends
 	used  map[uint32]bool // link numbers
 	next  uint32
 	close bool
@@ -68,6 +70,7 @@ type Link struct {
 	gateway *Gateway
 	number  uint32
 	name    string
+	index   int // of the host's end; 0 until it is made
 	dns     sync.WaitGroup
 	stop    []func() error
 	once    sync.Once
@@ -112,20 +115,32 @@ func Open(options Options) (*Gateway, error) {
 	if g.block, err = g.freeBlock(); err != nil {
 		return nil, err
 	}
+	if g.host, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return nil, fmt.Errorf("egress: %w", err)
+	}
+	if err := g.open(); err != nil {
+		g.host.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// open changes the host.
+func (g *Gateway) open() error {
 	wasOff, err := g.forwardingWasOff()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// The rules first: nothing is forwarded without them, not even for a moment.
 	if err := g.setRules(wasOff); err != nil {
-		return nil, err
+		return err
 	}
 	if wasOff {
 		if err := os.WriteFile(forwardingFile, []byte("1"), 0); err != nil {
-			return nil, errors.Join(fmt.Errorf("egress: %w", err), g.deleteRules())
+			return errors.Join(fmt.Errorf("egress: %w", err), g.deleteRules())
 		}
 	}
-	return g, nil
+	return nil
 }
 
 // Close takes rules and links away, and forwarding if it was off before.
@@ -133,7 +148,11 @@ func (g *Gateway) Close() error {
 	g.mu.Lock()
 	g.close = true
 	g.mu.Unlock()
-	return errors.Join(g.removeLinks(), g.restoreForwarding(), g.deleteRules())
+	err := errors.Join(g.removeLinks(), g.restoreForwarding(), g.deleteRules())
+	if g.host != nil { // nil for what only reaps
+		g.host.Close()
+	}
+	return err
 }
 
 func (g *Gateway) forwardingWasOff() (bool, error) {
@@ -239,18 +258,16 @@ func (l *Link) ip(end uint32) net.IP {
 }
 
 func (l *Link) connect(namespace *os.File) error {
+	host := l.gateway.host
 	pair := &netlink.Veth{
 		LinkAttrs:     netlink.LinkAttrs{Name: l.name},
 		PeerName:      "eth0",
 		PeerNamespace: netlink.NsFd(namespace.Fd()),
 	}
-	if err := netlink.LinkAdd(pair); err != nil {
+	if err := host.LinkAdd(pair); err != nil { // and learn its index
 		return err
 	}
-	host, err := netlink.LinkByName(l.name)
-	if err != nil {
-		return err
-	}
+	l.index = pair.Index
 	for _, setting := range []struct{ path, value string }{
 		{"/proc/sys/net/ipv4/conf/" + l.name + "/rp_filter", "1"}, // no foreign source address
 		{"/proc/sys/net/ipv6/conf/" + l.name + "/disable_ipv6", "1"},
@@ -260,13 +277,14 @@ func (l *Link) connect(namespace *os.File) error {
 		}
 	}
 	mask := net.CIDRMask(31, 32)
-	if err := netlink.AddrAdd(host, &netlink.Addr{IPNet: &net.IPNet{IP: l.ip(0), Mask: mask}}); err != nil {
+	if err := host.AddrAdd(pair, &netlink.Addr{IPNet: &net.IPNet{IP: l.ip(0), Mask: mask}}); err != nil {
 		return err
 	}
-	if err := netlink.LinkSetUp(host); err != nil {
+	if err := host.LinkSetUp(pair); err != nil {
 		return err
 	}
-	inside, err := netlink.NewHandleAt(netns.NsHandle(namespace.Fd()))
+	// Sockets of other families are not needed, and each makes tables in a new namespace.
+	inside, err := netlink.NewHandleAt(netns.NsHandle(namespace.Fd()), unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
@@ -293,9 +311,9 @@ func (l *Link) Close() error {
 		}
 		l.dns.Wait()
 		// The pair vanishes with either end's namespace: it may be gone.
-		link, err := netlink.LinkByName(l.name)
-		if err == nil {
-			err = netlink.LinkDel(link)
+		var err error
+		if l.index != 0 {
+			err = l.gateway.host.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: l.name, Index: l.index}})
 		}
 		if err != nil && !gone(err) {
 			errs = append(errs, fmt.Errorf("egress: remove %s: %w", l.name, err))

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Parent holds the groups of one node, and nothing else: whatever lies in it
@@ -138,17 +140,23 @@ func notOurs(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrNotExist)
 }
 
+// write avoids os.OpenFile, which asks the kernel more about a file than its one
+// write costs: a sandbox's life has thirty of them.
 func write(dir, file, value string) error {
-	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
+	path := filepath.Join(dir, file)
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("cgroup: %w", err)
+		return &fs.PathError{Op: "cgroup: open", Path: path, Err: err}
 	}
-	_, err = f.WriteString(value)
-	if closed := f.Close(); err == nil {
-		err = closed
+	defer unix.Close(fd)
+	for {
+		_, err = unix.Write(fd, []byte(value))
+		if err != unix.EINTR {
+			break
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("cgroup: %w", err)
+		return &fs.PathError{Op: "cgroup: write", Path: path, Err: err}
 	}
 	return nil
 }
