@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/gvisor/inside"
@@ -50,50 +46,51 @@ func (b *box) flags() []string {
 // runDir is runsc's for this sandbox.
 func (b *box) runDir() string { return filepath.Join(b.driver.runDir(), string(b.id)) }
 
-// boot starts runsc, whose sentry takes over the control socket and the output,
-// and stays when runsc has ended.
+// boot starts runsc, whose sentry takes over the pipes, and stays when runsc has
+// ended.
 func (b *box) boot(ctx context.Context, command ...string) error {
 	if err := os.MkdirAll(b.runDir(), 0o700); err != nil {
 		return err
 	}
-	control, err := b.connect()
+	p, err := b.connect()
 	if err != nil {
 		return err
 	}
-	defer control.Close()
-	reader, writer, err := os.Pipe()
-	if err != nil {
+	defer p.close()
+	if err := b.runsc(ctx, p, append(command, containerName)...); err != nil {
 		return err
 	}
-	defer writer.Close()
-	b.output = reader
-	if err := b.runsc(ctx, control, writer, command...); err != nil {
-		// What it complained of lies where the output would.
-		writer.Close()
-		words, _ := io.ReadAll(io.LimitReader(reader, complaintMax))
-		return fmt.Errorf("runsc: %w: %s", err, strings.TrimSpace(string(words)))
-	}
+	b.listening = true
+	go b.listen()
 	return nil
 }
 
-// connect makes the control socket, and returns the sandbox's end.
-func (b *box) connect() (*os.File, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+// pipes are the sandbox's ends: its standard input, output and error.
+type pipes struct{ requests, replies, output *os.File }
+
+func (p pipes) close() {
+	for _, f := range []*os.File{p.requests, p.replies, p.output} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// connect makes the pipes.
+func (b *box) connect() (p pipes, err error) {
+	if p.requests, b.requests, err = os.Pipe(); err == nil {
+		if b.answers, p.replies, err = os.Pipe(); err == nil {
+			b.output, p.output, err = os.Pipe()
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
+		p.close()
 	}
-	ours, theirs := os.NewFile(uintptr(pair[0]), "control"), os.NewFile(uintptr(pair[1]), "control")
-	defer ours.Close()
-	if b.control, err = net.FileConn(ours); err != nil {
-		return nil, errors.Join(fmt.Errorf("control socket: %w", err), theirs.Close())
-	}
-	b.replies = make(chan reply, 2)
-	go b.listen()
-	return theirs, nil
+	return p, err
 }
 
 // runsc runs one command to its end, in the sandbox's group and in the workshop.
-func (b *box) runsc(ctx context.Context, stdin, output *os.File, command ...string) error {
+func (b *box) runsc(ctx context.Context, p pipes, command ...string) error {
 	gate, opener, err := os.Pipe()
 	if err != nil {
 		return err
@@ -103,7 +100,7 @@ func (b *box) runsc(ctx context.Context, stdin, output *os.File, command ...stri
 	argv := append([]string{b.driver.init, inside.Enter, b.driver.runsc}, b.flags()...)
 	c := &exec.Cmd{
 		Path: b.driver.init, Args: append(argv, command...), Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, Dir: "/",
-		Stdin: stdin, Stdout: output, Stderr: output, ExtraFiles: []*os.File{gate},
+		Stdin: p.requests, Stdout: p.replies, Stderr: p.output, ExtraFiles: []*os.File{gate},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
 	directory, err := b.group.Directory()
@@ -128,8 +125,21 @@ func (b *box) runsc(ctx context.Context, stdin, output *os.File, command ...stri
 	go func() { ended <- c.Wait() }()
 	select {
 	case err := <-ended:
-		return err
+		if err != nil {
+			return fmt.Errorf("runsc %s: %w: %s", command[0], err, b.complaint())
+		}
+		return nil
 	case <-ctx.Done():
 		return errors.Join(ctx.Err(), b.group.Kill(context.WithoutCancel(ctx)), <-ended)
 	}
+}
+
+// complaint is what runsc says of a failure, in its log.
+func (b *box) complaint() string {
+	content, err := os.ReadFile(filepath.Join(b.runDir(), "log"))
+	if err != nil {
+		return "no log"
+	}
+	text := strings.TrimSpace(string(content))
+	return text[max(len(text)-complaintMax, 0):]
 }

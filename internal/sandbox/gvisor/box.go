@@ -37,13 +37,15 @@ type box struct {
 	root  *os.Root // the sandbox's root filesystem
 	shelf *os.Root // what Start lays down for process 1
 
-	control net.Conn   // process 1's standard input
-	replies chan reply // closed when process 1 has ended
-	output  *os.File   // what the program will have written to
+	requests *os.File   // process 1's standard input
+	answers  *os.File   // its standard output
+	replies  chan reply // closed when process 1 has ended
+	output   *os.File   // what the program will have written to
 
 	mu        sync.Mutex
 	tmp       *os.File // the scratch filesystem made ahead, until Start takes it
 	laid      int      // how many mounts the shelf has had
+	listening bool     // replies are read until their end
 	preloaded bool
 	started   bool
 	program   *program
@@ -77,7 +79,7 @@ func (d *Driver) park(ctx context.Context, id sandbox.ID, way func(context.Conte
 	}
 	ctx, cancel := context.WithTimeout(ctx, parkMax)
 	defer cancel()
-	b := &box{driver: d, id: id}
+	b := &box{driver: d, id: id, replies: make(chan reply, 2)}
 	if err := d.register(b); err != nil {
 		return nil, err
 	}
@@ -92,7 +94,7 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 	tmp := b.makeTmp(ctx)
 	err := b.furnish(ctx, spec)
 	if err == nil {
-		err = b.boot(ctx, "run", "-detach", "-bundle", b.bench, containerName)
+		err = b.boot(ctx, "run", "-detach", "-bundle", b.bench)
 	}
 	if err == nil {
 		_, err = b.await(ctx, func(r reply) bool { return r.Parked })
@@ -253,7 +255,7 @@ func (b *box) await(ctx context.Context, wanted func(reply) bool) (reply, error)
 // listen passes on the replies until the sentry has ended.
 func (b *box) listen() {
 	defer close(b.replies)
-	from := bufio.NewReader(b.control)
+	from := bufio.NewReader(b.answers)
 	for {
 		var r reply
 		if err := inside.Read(from, &r); err != nil {
@@ -345,8 +347,8 @@ func (b *box) destroy() error {
 	if b.link != nil {
 		errs = append(errs, b.link.Close())
 	}
-	if b.control != nil {
-		errs = append(errs, b.control.Close())
+	// The sentry is gone, and with it its end.
+	if b.listening {
 		for range b.replies { // what it had still to say
 		}
 	}
@@ -357,7 +359,7 @@ func (b *box) destroy() error {
 		output = nil // whoever reads it closes it
 	}
 	b.mu.Unlock()
-	for _, f := range []*os.File{output, tmp} {
+	for _, f := range []*os.File{b.requests, b.answers, output, tmp} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}

@@ -104,7 +104,7 @@ func (b *box) start(ctx context.Context, spec sandbox.StartSpec) error {
 
 // order has process 1 furnish the sandbox or start the program.
 func (b *box) order(ctx context.Context, message inside.Start) error {
-	if err := inside.Write(b.control, inside.Request{Start: &message}); err != nil {
+	if err := inside.Write(b.requests, inside.Request{Start: &message}); err != nil {
 		return err
 	}
 	_, err := b.await(ctx, func(r reply) bool { return r.Started })
@@ -252,7 +252,7 @@ func (p *program) Signal(signal syscall.Signal) error {
 		return os.ErrProcessDone
 	default:
 	}
-	if err := inside.Write(p.box.control, inside.Request{Signal: int(signal)}); err != nil {
+	if err := inside.Write(p.box.requests, inside.Request{Signal: int(signal)}); err != nil {
 		return fmt.Errorf("gvisor: signal: %w", err)
 	}
 	return nil

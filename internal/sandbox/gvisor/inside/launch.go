@@ -29,10 +29,8 @@ func newLauncher() (func(Start) (int, error), error) {
 	}
 	// The program's output is its own, so that it can open /dev/stdout again; only
 	// gVisor's idea of the pipe changes.
-	for _, fd := range []int{1, 2} {
-		if err := syscall.Fchown(fd, UID, GID); err != nil {
-			return nil, err
-		}
+	if err := syscall.Fchown(2, UID, GID); err != nil {
+		return nil, err
 	}
 	if err := syscall.Setgroups(nil); err != nil {
 		return nil, err
@@ -51,7 +49,7 @@ func newLauncher() (func(Start) (int, error), error) {
 		ready <- giveUp(filter)
 		s := <-order
 		pid, err := syscall.ForkExec(s.Argv[0], s.Argv, &syscall.ProcAttr{
-			Dir: s.Dir, Env: s.Env, Files: []uintptr{null.Fd(), 1, 2},
+			Dir: s.Dir, Env: s.Env, Files: []uintptr{null.Fd(), 2, 2},
 			Sys: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: UID, Gid: GID, NoSetGroups: true}},
 		})
 		result <- started{pid, err}
@@ -67,10 +65,8 @@ func newLauncher() (func(Start) (int, error), error) {
 			return 0, r.err
 		}
 		// The output ends when the program's own holders are gone.
-		for _, fd := range []int{1, 2} {
-			if err := syscall.Dup3(int(null.Fd()), fd, 0); err != nil {
-				return 0, err
-			}
+		if err := syscall.Dup3(int(null.Fd()), 2, 0); err != nil {
+			return 0, err
 		}
 		return r.pid, nil
 	}, nil

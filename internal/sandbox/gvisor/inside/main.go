@@ -1,5 +1,6 @@
 // Package inside owns process 1 of a gVisor sandbox: it waits for its orders on
-// standard input, moves code and /tmp into place, starts the program without
+// standard input and answers on standard output, both pipes, because those
+// survive a checkpoint; it moves code and /tmp into place, starts the program without
 // any privilege, and tells how it ended. It runs on gVisor's kernel, so what it
 // mounts is mounted there and nowhere on the host. It must never import anything
 // of lambdad, so that a sandbox starts fast and stays small.
@@ -33,8 +34,8 @@ func Main() int {
 	if len(os.Args) > 2 && os.Args[1] == Enter {
 		return enter(os.Args[2:])
 	}
-	control := os.NewFile(0, "control")
-	requests := bufio.NewReader(control)
+	control := os.NewFile(1, "replies")
+	requests := bufio.NewReader(os.NewFile(0, "requests"))
 	if err := discard(); err != nil {
 		return fail(control, "furnish", err)
 	}
