@@ -71,6 +71,9 @@ func BenchmarkPark(b *testing.B) {
 // its code and its program. p50-us and p90-us end inside the program.
 func BenchmarkStart(b *testing.B) { benchStart(b, false) }
 
+// BenchmarkStartNative has a program without a start of its own.
+func BenchmarkStartNative(b *testing.B) { benchStartOf(b, false, native(b)) }
+
 // BenchmarkParkStart has nothing parked.
 func BenchmarkParkStart(b *testing.B) { benchStart(b, true) }
 
@@ -85,7 +88,24 @@ func BenchmarkParkStart100MiB(b *testing.B) {
 	runtime.KeepAlive(ballast)
 }
 
-func benchStart(b *testing.B, parkToo bool) {
+func benchStart(b *testing.B, parkToo bool) { benchStartOf(b, parkToo, "") }
+
+// native compiles the smallest program that tells the time, and returns its directory.
+func native(b *testing.B) string {
+	b.Helper()
+	dir := b.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	out, err := exec.Command("../../../test/bench/testdata/native/build.sh", filepath.Join(dir, "program")).CombinedOutput()
+	if err != nil {
+		b.Skipf("%v: %s", err, out)
+	}
+	return dir
+}
+
+// benchStartOf starts the suite's program, or the one in the directory.
+func benchStartOf(b *testing.B, parkToo bool, program string) {
 	h := benchDriver(b)
 	code := b.TempDir()
 	var inside samples
@@ -102,6 +122,9 @@ func benchStart(b *testing.B, parkToo bool) {
 		}
 		spec := h.StartSpec(stamp)
 		spec.CodeDir = code
+		if program != "" {
+			spec.CodeDir, spec.Argv = program, []string{"/var/task/program"}
+		}
 		if !parkToo {
 			b.StartTimer()
 			began = monotonic()
@@ -140,7 +163,12 @@ func (s samples) report(b *testing.B) {
 }
 
 // BenchmarkRate16 is whole lives, sixteen at a time.
-func BenchmarkRate16(b *testing.B) {
+func BenchmarkRate16(b *testing.B) { benchRate(b, "") }
+
+// BenchmarkRate16Native is that of a program without a start of its own.
+func BenchmarkRate16Native(b *testing.B) { benchRate(b, native(b)) }
+
+func benchRate(b *testing.B, program string) {
 	h := benchDriver(b)
 	began := time.Now()
 	var wait sync.WaitGroup
@@ -157,7 +185,11 @@ func BenchmarkRate16(b *testing.B) {
 					b.Error(err)
 					return
 				}
-				p, err := s.Start(context.Background(), h.StartSpec("exit", "0"))
+				spec := h.StartSpec("exit", "0")
+				if program != "" {
+					spec.CodeDir, spec.Argv = program, []string{"/var/task/program"}
+				}
+				p, err := s.Start(context.Background(), spec)
 				if err != nil {
 					b.Error(err)
 					return

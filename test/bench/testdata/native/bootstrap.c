@@ -1,13 +1,14 @@
 /* A custom runtime that is as small as one can be: no C library, one connection,
- * the same answer to every event. Without a Runtime API it says so and ends: that
- * is what other container runtimes are timed with. */
+ * the same answer to every event. Without a Runtime API it writes what its first
+ * instruction found on the host's monotonic clock, in nanoseconds, and ends: that is
+ * what sandboxes, and other container runtimes, are timed with. */
 #include "../../../../cmd/lambdad-init/kernel.h"
 
 #if defined(__x86_64__)
-enum { SYS_connect = 42 };
+enum { SYS_connect = 42, SYS_clock_gettime = 228 };
 __asm__(".globl _start\n_start:\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall run\n\tud2\n");
 #else
-enum { SYS_connect = 203 };
+enum { SYS_connect = 203, SYS_clock_gettime = 113 };
 __asm__(".globl _start\n_start:\n\tmov x0, sp\n\tbl run\n\tbrk #0\n");
 #endif
 
@@ -38,6 +39,17 @@ static void put(const char *s)
 {
 	while (*s && used < sizeof out)
 		out[used++] = *s++;
+}
+
+static void put_number(u64 n)
+{
+	char digits[21];
+	char *p = digits + sizeof digits;
+	*--p = 0;
+	do
+		*--p = (char)('0' + n % 10);
+	while (n /= 10);
+	put(p);
 }
 
 static void send(long fd)
@@ -76,13 +88,16 @@ static const char *receive(long fd)
 
 __attribute__((noreturn)) void run(long *stack)
 {
+	struct { u64 seconds, nanoseconds; } now;
+	CALL(SYS_clock_gettime, 1, &now);
 	struct sockaddr_in to = { .family = AF_INET };
 	const char *address = 0;
 	for (char **env = (char **)(stack + 1 + stack[0] + 1); *env; env++)
 		if (starts(*env, VARIABLE))
 			address = *env + sizeof VARIABLE - 1;
 	if (!address) {
-		put("no Runtime API\n");
+		put_number(now.seconds * 1000000000 + now.nanoseconds);
+		put("\n");
 		send(1);
 		quit(0);
 	}
