@@ -30,6 +30,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("runtimes", d.Runtimes, "exact: only the version a function names; nearest: the closest this machine has")
 	f.String("egress", d.Egress, "let functions reach the internet: auto (where this machine can), on, off")
 	f.Int("concurrency", d.Concurrency, "concurrent executions an account may have")
+	f.Int("scaling-rate", d.ScalingRate, "new execution environments that a function may get in 10 seconds")
 	f.Int("memory", d.MemoryMiB, "MiB that all sandboxes together may promise; 0: 80 % of the machine's")
 	f.Duration("credentials-ttl", d.CredentialsTTL, "life of the temporary credentials that a function gets")
 	f.Duration("pending-window", d.PendingWindow, "time a new or changed function stays Pending or InProgress")

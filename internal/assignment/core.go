@@ -15,6 +15,9 @@ type Config struct {
 	QueueMax  int           // invokes that wait, for each pool
 	WaitMax   time.Duration // how long an invoke waits for memory
 	KeepAlive KeepAliveConfig
+
+	// ScalingRate is how many environments a function may get in scalingPeriod.
+	ScalingRate int
 }
 
 // acquireQueueMax: beyond it TooManyRequestsException. An account runs 1,000 by default.
@@ -27,6 +30,9 @@ func (c Config) withDefaults() Config {
 	if c.WaitMax == 0 {
 		c.WaitMax = 10 * time.Second
 	}
+	if c.ScalingRate == 0 {
+		c.ScalingRate = scalingRateDefault
+	}
 	c.KeepAlive = c.KeepAlive.withDefaults()
 	return c
 }
@@ -34,6 +40,8 @@ func (c Config) withDefaults() Config {
 // Core decides for one function: which environment runs which invoke, when one
 // is started, and when one is given up. It is pure: no clock, no goroutine.
 type Core struct {
+	rate scalingRate
+
 	cfg      Config
 	pools    map[PoolKey]*pool
 	order    []*pool // as made: what is done never depends on a map's order
@@ -52,6 +60,7 @@ func NewCore(cfg Config) *Core {
 	cfg = cfg.withDefaults()
 	return &Core{
 		cfg:   cfg,
+		rate:  newScalingRate(cfg.ScalingRate),
 		pools: map[PoolKey]*pool{},
 		envs:  map[EnvID]*env{},
 		floor: map[string]generationFloor{},
@@ -134,6 +143,10 @@ func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
 	}
 	if len(p.waiting) >= c.cfg.QueueMax {
 		out = append(out, Effect{Kind: EffectReject, Invoke: ev.Invoke, Reason: ReasonQueueFull})
+		return c.settle(p, out)
+	}
+	if len(p.asking)+p.starting-p.stale <= len(p.waiting) && !c.rate.take(now) {
+		out = append(out, Effect{Kind: EffectReject, Invoke: ev.Invoke, Reason: ReasonScalingRate})
 		return c.settle(p, out)
 	}
 	if len(c.envs) == 0 && !c.lastDone.IsZero() {
@@ -321,6 +334,7 @@ func (c *Core) settle(p *pool, out []Effect) []Effect {
 		e := p.asking[n-1]
 		p.asking = p.asking[:n-1]
 		delete(c.envs, e.id)
+		c.rate.giveBack()
 		out = append(out, Effect{Kind: EffectCancel, Env: e.id})
 	}
 	empty := len(p.idle) == 0 && len(p.waiting) == 0 && len(p.asking) == 0 && p.starting == 0 && p.busy == 0

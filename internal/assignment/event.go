@@ -98,6 +98,8 @@ const (
 	ReasonStartFailed
 	// ReasonDraining: this node is stopping.
 	ReasonDraining
+	// ReasonScalingRate: the function gets new environments faster than it may.
+	ReasonScalingRate
 )
 
 // Effect is one thing to do; only the fields its kind names count.

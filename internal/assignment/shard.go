@@ -222,6 +222,8 @@ func rejection(r Reason, cause error) error {
 	switch r {
 	case ReasonQueueFull:
 		return ErrQueueFull
+	case ReasonScalingRate:
+		return ErrScalingRate
 	case ReasonNoCapacity:
 		return ErrNoCapacity
 	case ReasonDraining:

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/assignment"
@@ -28,8 +27,6 @@ const (
 	payloadBytesMax = 6291456
 	// clientContextBytesMax bounds the header, encoded. Source: Lambda API, Invoke, X-Amz-Client-Context.
 	clientContextBytesMax = 3583
-	// retryAfter is what a throttled caller is told to wait.
-	retryAfter = 1
 )
 
 // Functions is the view of function records: *record.Functions.
@@ -234,17 +231,12 @@ func stateFault(fn *record.Function) error {
 	return api.NewResourceConflictException("The operation cannot be performed at this time. The function is currently in the following state: " + string(fn.State))
 }
 
-func throttled() error {
-	fault := api.NewTooManyRequestsException("Rate Exceeded.") // Source: the recorded test_reserved_concurrency
-	fault.Reason = wire.Ptr(api.ThrottleReasonConcurrentInvocationLimitExceeded)
-	fault.RetryAfterSeconds = wire.Ptr(strconv.Itoa(retryAfter))
-	return fault
-}
-
 // invokeFault turns the kinds of assignment into the service's errors. What the host
 // lacks is in lambdad's own log, and not for callers.
 func invokeFault(err error) error {
 	switch {
+	case errors.Is(err, assignment.ErrScalingRate):
+		return scalesTooFast()
 	case errors.Is(err, assignment.ErrQueueFull), errors.Is(err, assignment.ErrNoCapacity):
 		return throttled()
 	case errors.Is(err, assignment.ErrDraining):

@@ -22,6 +22,9 @@ const (
 	AuthNone Auth = "none"
 )
 
+// scalingRateMax: more new environments in 10 seconds no host makes.
+const scalingRateMax = 1_000_000
+
 // Config is everything `lambdad serve` can be told. The koanf tags are the names in
 // the configuration file; flags use the same names, the environment LAMBDAD_
 // and the name in upper case with underscores.
@@ -43,6 +46,8 @@ type Config struct {
 
 	// Concurrency is the account's limit of concurrent executions.
 	Concurrency int `koanf:"concurrency"`
+	// ScalingRate is how many new environments a function gets in 10 seconds.
+	ScalingRate int `koanf:"scaling-rate"`
 	// MemoryMiB is what all sandboxes together may promise; 0 takes 80 % of the
 	// machine's memory.
 	MemoryMiB int `koanf:"memory"`
@@ -69,6 +74,7 @@ func Defaults() Config {
 		Runtimes:       "exact",
 		Egress:         "auto",
 		Concurrency:    1000,
+		ScalingRate:    1000,
 		CredentialsTTL: 6 * time.Hour,
 		PendingWindow:  300 * time.Millisecond,
 		DrainTimeout:   15 * time.Minute, // Lambda's longest timeout
@@ -100,6 +106,9 @@ func (c *Config) Check() error {
 	}
 	if c.Concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--concurrency is %d: it must be at least 1", c.Concurrency))
+	}
+	if c.ScalingRate < 1 || c.ScalingRate > scalingRateMax {
+		errs = append(errs, fmt.Errorf("--scaling-rate is %d: it must be between 1 and %d", c.ScalingRate, scalingRateMax))
 	}
 	if c.MemoryMiB < 0 {
 		errs = append(errs, fmt.Errorf("--memory is %d: it must be 0 (automatic) or a number of MiB", c.MemoryMiB))

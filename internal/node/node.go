@@ -162,7 +162,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.assigner, err = assignment.New(assignment.Options{Host: assignment.OnWorker(n.worker), MemoryMiB: budget, Log: n.log})
+	n.assigner, err = assignment.New(assignment.Options{Host: assignment.OnWorker(n.worker), MemoryMiB: budget, Config: assignment.Config{ScalingRate: n.config.ScalingRate}, Log: n.log})
 	if err != nil {
 		return err
 	}

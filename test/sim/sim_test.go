@@ -39,10 +39,11 @@ func TestInvokePath(t *testing.T) {
 		total.crashed += w.stats.crashed
 		total.destroyed += w.stats.destroyed
 		total.reclaimed += w.stats.reclaimed
+		total.tooFast += w.stats.tooFast
 	}
 	t.Logf("%d seeds: %+v", n, total)
 	// A world in which something never happens proves nothing about it.
-	for what, n := range map[string]int{"assigned": total.assigned, "throttled": total.throttled, "rejected": total.rejected, "crashed": total.crashed, "reclaimed": total.reclaimed} {
+	for what, n := range map[string]int{"assigned": total.assigned, "throttled": total.throttled, "rejected": total.rejected, "crashed": total.crashed, "reclaimed": total.reclaimed, "refused for growing too fast": total.tooFast} {
 		if n == 0 {
 			t.Errorf("no invoke was ever %s", what)
 		}

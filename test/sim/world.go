@@ -22,6 +22,7 @@ const (
 	accounts    = 3
 	functions   = 8
 	limit       = 24 // concurrent invokes of an account
+	scalingRate = 12 // environments of a function in 10 seconds
 	waitMax     = 5 * time.Second
 	tickEvery   = 500 * time.Millisecond
 	startMax    = 12 * time.Second
@@ -48,7 +49,7 @@ type world struct {
 }
 
 type stats struct {
-	assigned, throttled, rejected, started, crashed, destroyed, reclaimed int
+	assigned, throttled, rejected, started, crashed, destroyed, reclaimed, tooFast int
 }
 
 type function struct {
@@ -62,6 +63,8 @@ type function struct {
 	removed    int // epoch of the last removal
 	lastInvoke assignment.InvokeID
 	rate       time.Duration
+	arriving   bool        // an invoke is being admitted
+	grown      []time.Time // when arrivals made the function grow
 }
 
 type invokeRef struct {
@@ -106,7 +109,7 @@ func newWorld(seed uint64) *world {
 	for i := range functions {
 		f := &function{
 			number: i,
-			core: assignment.NewCore(assignment.Config{QueueMax: 16, WaitMax: waitMax, KeepAlive: assignment.KeepAliveConfig{
+			core: assignment.NewCore(assignment.Config{QueueMax: 16, WaitMax: waitMax, ScalingRate: scalingRate, KeepAlive: assignment.KeepAliveConfig{
 				Min: 5 * time.Second, Max: 5 * time.Minute, Initial: time.Minute,
 			}}),
 			// Two accounts have functions of the same name.
@@ -177,7 +180,9 @@ func (w *world) arrive(f *function) {
 			key.Generation-- // read its record just before the change
 		}
 		w.invokes[invokeRef{f.number, f.lastInvoke}] = &invoke{key: key, arrived: w.now}
+		f.arriving = true
 		w.step(f, assignment.Event{Kind: assignment.EventInvoke, Invoke: f.lastInvoke, Key: key, MemoryMiB: f.memoryMiB})
+		f.arriving = false
 	}
 	w.after(w.upTo(2*f.rate), func() { w.arrive(f) })
 }
@@ -222,9 +227,13 @@ func (w *world) apply(f *function, e assignment.Effect) {
 	case assignment.EffectAsk:
 		w.must(w.envs[ref] == nil, "an environment's id is used twice")
 		w.envs[ref] = &env{memoryMiB: e.MemoryMiB}
+		w.grow(f)
 		w.budgetEffects(w.budget.Ask(assignment.AskID{Asker: uint64(f.number), Env: e.Env}, e.MemoryMiB, nil))
 		w.reclaim()
 	case assignment.EffectCancel:
+		if n := len(f.grown); n > 0 {
+			f.grown = f.grown[:n-1] // it did not grow after all
+		}
 		w.budgetEffects(w.budget.Cancel(assignment.AskID{Asker: uint64(f.number), Env: e.Env}, nil))
 	case assignment.EffectRelease:
 		x := w.envs[ref]
@@ -242,6 +251,9 @@ func (w *world) apply(f *function, e assignment.Effect) {
 		w.must(in != nil && in.env == 0, "an invoke is rejected that does not wait")
 		w.end(f, e.Invoke)
 		w.stats.rejected++
+		if e.Reason == assignment.ReasonScalingRate {
+			w.stats.tooFast++
+		}
 	case assignment.EffectDestroy:
 		x := w.envs[ref]
 		w.must(x != nil && x.ready && !x.gone && x.invoke == 0, "an environment is destroyed that runs an invoke, or twice")
@@ -253,6 +265,19 @@ func (w *world) apply(f *function, e assignment.Effect) {
 			w.step(f, assignment.Event{Kind: assignment.EventDestroyed, Env: e.Env})
 		})
 	}
+}
+
+// grow notes a new environment that an arriving invoke asked for. A bucket gives at most what
+// it holds and what comes into it meanwhile.
+func (w *world) grow(f *function) {
+	if !f.arriving {
+		return // in the place of one that failed
+	}
+	for len(f.grown) > 0 && w.now.Sub(f.grown[0]) > 10*time.Second {
+		f.grown = f.grown[1:]
+	}
+	f.grown = append(f.grown, w.now)
+	w.must(len(f.grown) <= 2*scalingRate, "a function grows faster than it may")
 }
 
 func (w *world) start(f *function, e assignment.Effect) {
