@@ -51,5 +51,5 @@ long listen_all(struct message *m, int *fds, u32 *count)
 			fds[(*count)++] = (int)fd;
 		}
 	}
-	return 0;
+	return m->malformed ? failed("message", 0, -EPROTO) : 0;
 }
