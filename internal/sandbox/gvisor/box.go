@@ -37,12 +37,20 @@ type box struct {
 	root  *os.Root // the sandbox's root filesystem
 	shelf *os.Root // what Start lays down for process 1
 
-	requests *os.File   // process 1's standard input
-	answers  *os.File   // its standard output
-	replies  chan reply // closed when process 1 has ended
-	output   *os.File   // what the program will have written to
+	requests *os.File      // process 1's standard input
+	answers  *os.File      // its standard output
+	replies  chan reply    // closed when process 1 has ended
+	over     chan struct{} // closed then, too
+	output   *os.File      // what the program will have written to
+
+	parked   sandbox.ParkSpec
+	spec     sandbox.StartSpec
+	shelved  []shelved // what is on the shelf
+	points   []point   // what was made in the root for further mounts
+	template *template // that it was restored from
 
 	mu        sync.Mutex
+	taken     bool     // it became a template
 	tmp       *os.File // the scratch filesystem made ahead, until Start takes it
 	laid      int      // how many mounts the shelf has had
 	listening bool     // replies are read until their end
@@ -56,6 +64,18 @@ type box struct {
 }
 
 type reply = inside.Reply
+
+// shelved is one mount on the shelf.
+type shelved struct {
+	name      string
+	file, tmp bool
+}
+
+// point is a mount point in the root.
+type point struct {
+	name string
+	file bool
+}
 
 // Park implements sandbox.Driver.
 func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandbox, error) {
@@ -79,7 +99,7 @@ func (d *Driver) park(ctx context.Context, id sandbox.ID, way func(context.Conte
 	}
 	ctx, cancel := context.WithTimeout(ctx, parkMax)
 	defer cancel()
-	b := &box{driver: d, id: id, replies: make(chan reply, 2)}
+	b := &box{driver: d, id: id, replies: make(chan reply, 2), over: make(chan struct{})}
 	if err := d.register(b); err != nil {
 		return nil, err
 	}
@@ -91,6 +111,7 @@ func (d *Driver) park(ctx context.Context, id sandbox.ID, way func(context.Conte
 }
 
 func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
+	b.parked = spec
 	tmp := b.makeTmp(ctx)
 	err := b.furnish(ctx, spec)
 	if err == nil {
@@ -271,15 +292,16 @@ func (b *box) listen() {
 			b.driver.log.Error("process 1 sends what nobody asked for", "sandbox", b.id)
 		}
 	}
+	close(b.over)
 	b.ended(sandbox.Exit{Signal: syscall.SIGKILL})
 }
 
 // ended records how the program ended; only the first report counts.
 func (b *box) ended(exit sandbox.Exit) {
 	b.mu.Lock()
-	p := b.program
+	p, taken := b.program, b.taken && b.destroyed == nil
 	b.mu.Unlock()
-	if p == nil {
+	if p == nil || taken {
 		return
 	}
 	exit.Ended = time.Now()
@@ -352,6 +374,7 @@ func (b *box) destroy() error {
 		for range b.replies { // what it had still to say
 		}
 	}
+	b.ended(sandbox.Exit{Signal: syscall.SIGKILL}) // of a template only now
 	b.mu.Lock()
 	output, tmp := b.output, b.tmp
 	b.tmp = nil

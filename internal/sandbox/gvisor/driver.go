@@ -215,13 +215,15 @@ func (d *Driver) Reap(ctx context.Context) (int, error) {
 		}
 		reaped++
 	}
-	left, err := os.ReadDir(d.runDir())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		errs = append(errs, err)
-	}
-	for _, e := range left {
-		if !d.alive(sandbox.ID(e.Name())) {
-			errs = append(errs, os.RemoveAll(filepath.Join(d.runDir(), e.Name())))
+	for _, dir := range []string{d.runDir(), d.imagesDir()} {
+		left, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		for _, e := range left {
+			if !d.alive(sandbox.ID(e.Name())) {
+				errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+			}
 		}
 	}
 	return reaped, errors.Join(errs...)
@@ -260,7 +262,7 @@ func (d *Driver) Close() error {
 		wait.Go(func() { errs[i] = b.Destroy(context.Background()) })
 	}
 	wait.Wait()
-	return errors.Join(errors.Join(errs...), d.groups.Remove(), d.egress.close(), d.release())
+	return errors.Join(errors.Join(errs...), os.RemoveAll(d.imagesDir()), d.groups.Remove(), d.egress.close(), d.release())
 }
 
 // release gives up what the driver holds.

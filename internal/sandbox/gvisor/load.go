@@ -47,7 +47,11 @@ func (l *load) fill(ctx context.Context, spec sandbox.StartSpec) error {
 	if err != nil {
 		return err
 	}
-	return l.add(fd, false, "/tmp", true)
+	if err := l.add(fd, false, "/tmp", true); err != nil {
+		return err
+	}
+	l.box.shelved[len(l.box.shelved)-1].tmp = true
+	return nil
 }
 
 func (l *load) mounts(list []sandbox.Mount) error {
@@ -75,6 +79,8 @@ func (l *load) add(fd int, file bool, target string, writable bool) error {
 	l.box.mu.Unlock()
 	l.places = append(l.places, place{fd: fd, file: file, root: l.box.shelf, name: name})
 	l.binds = append(l.binds, inside.Bind{Name: name, Target: target, Writable: writable})
+	l.box.shelved = append(l.box.shelved, shelved{name: name, file: file})
+	l.box.points = append(l.box.points, point{target[1:], file})
 	// The root is closed to the sandbox; points for further mounts are made here.
 	return mountPoint(l.box.root, target[1:], file)
 }
@@ -115,9 +121,6 @@ func (b *box) makeTmp(ctx context.Context) <-chan error {
 // takeTmp gives the sandbox the disk that was made ahead, or one of the size
 // that it wants.
 func (b *box) takeTmp(ctx context.Context, mib int) (int, error) {
-	if b.driver.disks == nil {
-		return tmpfs(mib)
-	}
 	b.mu.Lock()
 	ahead := b.tmp
 	if mib == tmpParkedMiB {
@@ -125,10 +128,17 @@ func (b *box) takeTmp(ctx context.Context, mib int) (int, error) {
 	}
 	b.mu.Unlock()
 	if ahead == nil || mib != tmpParkedMiB {
-		return b.driver.disks.Make(ctx, mib, 0)
+		return b.newTmp(ctx, mib)
 	}
 	defer ahead.Close()
 	return unix.FcntlInt(ahead.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+}
+
+func (b *box) newTmp(ctx context.Context, mib int) (int, error) {
+	if b.driver.disks == nil {
+		return tmpfs(mib)
+	}
+	return b.driver.disks.Make(ctx, mib, 0)
 }
 
 func tmpfs(mib int) (int, error) {

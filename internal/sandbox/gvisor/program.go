@@ -67,6 +67,11 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 	p.output = &output{file: b.output}
 	b.started, b.program = true, p
 	b.mu.Unlock()
+	select {
+	case <-b.over:
+		b.ended(sandbox.Exit{Signal: syscall.SIGKILL}) // a copy that ended before
+	default:
+	}
 	if err := b.start(ctx, spec); err != nil {
 		b.output.Close()
 		if gone := b.alive(); gone != nil {
@@ -78,6 +83,10 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 }
 
 func (b *box) start(ctx context.Context, spec sandbox.StartSpec) error {
+	if b.template != nil {
+		return b.startCopy(spec)
+	}
+	b.spec = spec
 	message := inside.Start{Last: true, Argv: spec.Argv, Env: spec.Env, Dir: spec.Dir}
 	if message.Dir == "" {
 		message.Dir = codeDir

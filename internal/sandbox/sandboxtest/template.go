@@ -213,6 +213,9 @@ socket.create_connection(("127.0.0.1", 9001)).recv(1)
 		c.todo <- look
 		c.Await(t, func(text string) bool { return strings.Count(text, "\n") == 4 })
 		lines[i] = strings.Split(strings.TrimSpace(c.Text()), "\n")
+		if s.ownKernel { // which need not hide process 1
+			lines[i][0] = strings.Replace(lines[i][0], "['1']", "[]", 1)
+		}
 	}
 	if want := "42 1 " + strings.Fields(lines[0][0])[2] + " []"; lines[0][0] != want || lines[1][0] != want {
 		t.Errorf("saw %q and %q, want %q", lines[0][0], lines[1][0], want)
