@@ -116,16 +116,51 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 	if err := b.group.Limit(cgroup.Limits{Processes: sandbox.ProcessesMax}); err != nil {
 		return err
 	}
-	var disk <-chan error
+	var beside sideline
 	if b.driver.disks != nil {
-		disk = b.makeTmp(ctx)
+		beside.run(func() (err error) { b.tmp, err = b.newTmp(ctx, tmpParkedMiB); return err })
 	}
-	if err := b.spawn(); err != nil {
+	err = b.furnish(ctx, spec, &beside)
+	return errors.Join(err, beside.wait()) // nothing is still being made when Destroy comes
+}
+
+// sideline is what the driver does while process 1 does its part.
+type sideline struct {
+	group sync.WaitGroup
+	mu    sync.Mutex
+	errs  []error
+}
+
+func (s *sideline) run(f func() error) {
+	s.group.Go(func() {
+		if err := f(); err != nil {
+			s.mu.Lock()
+			s.errs = append(s.errs, err)
+			s.mu.Unlock()
+		}
+	})
+}
+
+func (s *sideline) wait() error {
+	s.group.Wait()
+	return errors.Join(s.errs...)
+}
+
+// furnish makes process 1, has it furnish the sandbox, and takes its sockets.
+func (b *box) furnish(ctx context.Context, spec sandbox.ParkSpec, beside *sideline) error {
+	born, err := b.spawn()
+	if err != nil {
 		return err
 	}
+	beside.run(func() error { return b.group.Attach(b.process.pid, born) })
 	var gateway *egress.Gateway
 	if spec.Network == sandbox.NetworkEgress {
 		gateway = b.driver.gateway()
+	}
+	var linked sideline
+	defer linked.group.Wait()
+	if gateway != nil {
+		linked.run(func() error { return b.linkEgress(gateway) })
 	}
 	mounts := b.trees()
 	defer mounts.close()
@@ -149,34 +184,14 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 		return err
 	}
 	b.runtimeAPI, b.endpoint = sockets.tcp[0], sockets.tcp[1]
-	if gateway != nil {
-		if err := b.attachEgress(ctx, gateway, sockets); err != nil {
-			return err
-		}
+	if gateway == nil {
+		return nil
 	}
-	if disk != nil {
-		return <-disk
+	if err := linked.wait(); err != nil {
+		return errors.Join(err, sockets.tcp[2].Close(), sockets.udp[0].Close())
 	}
+	b.link.Serve(sockets.tcp[2], sockets.udp[0])
 	return nil
-}
-
-// makeTmp makes the parked sandbox's /tmp while process 1 does its part.
-func (b *box) makeTmp(ctx context.Context) <-chan error {
-	done := make(chan error, 1)
-	go func() {
-		tmp, err := b.newTmp(ctx, tmpParkedMiB)
-		b.mu.Lock()
-		destroyed := b.destroyed != nil
-		if err == nil && !destroyed {
-			b.tmp = tmp
-		}
-		b.mu.Unlock()
-		if err == nil && destroyed { // Park failed meanwhile
-			err = tmp.Close()
-		}
-		done <- err
-	}()
-	return done
 }
 
 // newTmp makes a disk for /tmp.
@@ -188,35 +203,33 @@ func (b *box) newTmp(ctx context.Context, mib int) (*os.File, error) {
 	return os.NewFile(uintptr(mount), "tmp"), nil
 }
 
-// spawn starts process 1 in its namespaces and its group.
-func (b *box) spawn() error {
+// spawn starts process 1 in its namespaces; born tells whether in its group of
+// version 2, too.
+func (b *box) spawn() (born bool, err error) {
 	conn, theirs, err := controlPair()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer theirs.Close()
 	b.control = conn
 	var group *os.File
 	if b.within == nil { // who makes it there may not put it into a group of ours
 		if group, err = b.group.Directory(); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if group != nil {
 		defer group.Close()
 	}
 	if b.process, err = b.driver.spawner.run(b.birth(), theirs, group, b.within); err != nil {
-		return fmt.Errorf("start process 1: %w", err)
+		return false, fmt.Errorf("start process 1: %w", err)
 	}
 	b.replies = make(chan reply, 1)
 	go b.listen()
-	if err := b.group.Attach(b.process.pid, group != nil); err != nil {
-		return err
-	}
 	if !b.driver.rootless {
 		b.users, err = os.Open("/proc/" + strconv.Itoa(b.process.pid) + "/ns/user")
 	}
-	return err
+	return group != nil, err
 }
 
 func (b *box) parkMessage(spec sandbox.ParkSpec, mounts *trees) (pid1.Park, error) {

@@ -1,7 +1,6 @@
 package container
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -59,17 +58,15 @@ func takeSockets(fds []int, tcp, udp int) (sockets, error) {
 	return s, nil
 }
 
-// attachEgress links the sandbox's network namespace to the world.
-func (b *box) attachEgress(ctx context.Context, gateway *egress.Gateway, s sockets) error {
+// linkEgress links the sandbox's network namespace to the world.
+func (b *box) linkEgress(gateway *egress.Gateway) error {
 	namespace, err := os.Open("/proc/" + strconv.Itoa(b.process.pid) + "/ns/net")
 	if err != nil {
-		return errors.Join(err, s.tcp[2].Close(), s.udp[0].Close())
+		return err
 	}
 	defer namespace.Close()
-	if b.link, err = gateway.Attach(ctx, namespace, s.tcp[2], s.udp[0]); err != nil {
-		return errors.Join(err, s.tcp[2].Close(), s.udp[0].Close())
-	}
-	return nil
+	b.link, err = gateway.Connect(namespace)
+	return err
 }
 
 // egressDoor opens the gateway when the first sandbox wants it: it changes the

@@ -223,9 +223,25 @@ func (g *Gateway) removeLinks() error {
 	return nil
 }
 
-// Attach links the network namespace. dns are sockets at 127.0.0.1:53 in it, on
-// which the host's resolvers are served; the link closes them.
+// Attach is Connect and Serve.
 func (g *Gateway) Attach(_ context.Context, namespace *os.File, dnsTCP net.Listener, dnsUDP net.PacketConn) (*Link, error) {
+	l, err := g.Connect(namespace)
+	if err == nil {
+		l.Serve(dnsTCP, dnsUDP)
+	}
+	return l, err
+}
+
+// Serve answers with the host's resolvers on sockets at 127.0.0.1:53 in the linked
+// namespace, at most once; the link closes them.
+func (l *Link) Serve(dnsTCP net.Listener, dnsUDP net.PacketConn) {
+	l.stop = []func() error{dnsTCP.Close, dnsUDP.Close}
+	l.dns.Go(func() { l.gateway.resolver.serveTCP(dnsTCP) })
+	l.dns.Go(func() { l.gateway.resolver.serveUDP(dnsUDP) })
+}
+
+// Connect links the network namespace.
+func (g *Gateway) Connect(namespace *os.File) (*Link, error) {
 	l := &Link{gateway: g}
 	g.mu.Lock()
 	if g.close || len(g.used) >= blockLinks {
@@ -243,9 +259,6 @@ func (g *Gateway) Attach(_ context.Context, namespace *os.File, dnsTCP net.Liste
 	if err := l.connect(namespace); err != nil {
 		return nil, errors.Join(fmt.Errorf("egress: link %s: %w", l.name, err), l.Close())
 	}
-	l.stop = []func() error{dnsTCP.Close, dnsUDP.Close}
-	l.dns.Go(func() { g.resolver.serveTCP(dnsTCP) })
-	l.dns.Go(func() { g.resolver.serveUDP(dnsUDP) })
 	return l, nil
 }
 
