@@ -38,6 +38,7 @@ type Environment struct {
 	// freezing: whoever has it has the environment.
 	turn       sync.Mutex
 	initTook   time.Duration // for the first REPORT, then 0
+	startTook  time.Duration // what the environment has cost, and another one would
 	initFailed bool
 	frozen     bool
 	usage      sandbox.Usage
@@ -100,6 +101,7 @@ func (e *Environment) start(ctx context.Context) error {
 	w := e.worker
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	began := time.Now()
 	var err error
 	if e.runtime, err = w.opts.Runtimes.Runtime(ctx, RuntimeWant{
 		Identifier: e.fn.Runtime, Architecture: e.fn.Architecture, MemoryMiB: e.fn.MemoryMiB, ExecWrapper: e.fn.Environment[execWrapperVariable],
@@ -127,6 +129,7 @@ func (e *Environment) start(ctx context.Context) error {
 	} else {
 		e.initTook = o.took
 	}
+	e.startTook = time.Since(began)
 	e.idleSince.Store(time.Now().UnixNano())
 	return nil
 }
@@ -185,7 +188,7 @@ func (e *Environment) Invoke(in *Invocation) Result {
 		e.turn.Unlock()
 		return Result{Undelivered: true}
 	}
-	if p != nil && !p.ready() {
+	if p != nil && !p.ready(graceFor(e.startTook)) {
 		e.turn.Unlock()
 		return Result{NotReady: true}
 	}

@@ -16,9 +16,6 @@ import (
 )
 
 const (
-	// nextGrace is how long an invoke waits for a runtime that has answered the one before
-	// and not called GET next yet: far less than a new environment takes.
-	nextGrace = 25 * time.Millisecond
 	// lastWords bounds the wait for what a runtime sent just before it ended.
 	lastWords = 200 * time.Millisecond
 	// exitWait bounds the wait for the exit status of a runtime whose session ended.
@@ -107,12 +104,12 @@ func (p *process) close(w *Worker) {
 	})
 }
 
-// ready reports whether the runtime waits for an invocation.
-func (p *process) ready() bool {
+// ready reports whether the runtime waits for an invocation, now or within grace.
+func (p *process) ready(grace time.Duration) bool {
 	if p.session.WaitNext(alreadyOver) == nil {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, nextGrace)
+	ctx, cancel := context.WithTimeout(p.ctx, grace)
 	defer cancel()
 	return p.session.WaitNext(ctx) == nil
 }
