@@ -22,14 +22,18 @@ func (c *Control) getAccountSettings(ctx context.Context, call *wire.Call, _ *ap
 	if err != nil {
 		return nil, err
 	}
+	provisioned, err := c.provisionedExecutions(ctx, scopeOf(call))
+	if err != nil {
+		return nil, err
+	}
 	return &api.GetAccountSettingsResponse{
 		AccountLimit: &api.AccountLimit{
 			CodeSizeUnzipped:     wire.Ptr(int64(artifact.UnzippedBytesMax)),
 			CodeSizeZipped:       wire.Ptr(int64(artifact.ZipBytesMax)),
 			ConcurrentExecutions: wire.Ptr(int32(c.limits.ConcurrentExecutions)),
 			TotalCodeSize:        wire.Ptr(c.limits.TotalCodeBytes),
-			// Nothing can be reserved yet, so all of it is unreserved.
-			UnreservedConcurrentExecutions: wire.Ptr(int32(c.limits.ConcurrentExecutions)),
+			// Nothing can be reserved yet; what is provisioned is not for others.
+			UnreservedConcurrentExecutions: wire.Ptr(int32(max(0, c.limits.ConcurrentExecutions-provisioned))),
 		},
 		AccountUsage: &api.AccountUsage{FunctionCount: wire.Ptr(functions), TotalCodeSize: wire.Ptr(bytes)},
 	}, nil

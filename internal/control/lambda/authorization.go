@@ -75,6 +75,14 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:PublishVersion", in.FunctionName, nil)}
 	case *api.ListVersionsByFunctionRequest:
 		return []demand{c.onFunction(call, "lambda:ListVersionsByFunction", in.FunctionName, nil)}
+	case *api.PutProvisionedConcurrencyConfigRequest:
+		return []demand{c.onFunction(call, "lambda:PutProvisionedConcurrencyConfig", in.FunctionName, in.Qualifier)}
+	case *api.GetProvisionedConcurrencyConfigRequest:
+		return []demand{c.onFunction(call, "lambda:GetProvisionedConcurrencyConfig", in.FunctionName, in.Qualifier)}
+	case *api.DeleteProvisionedConcurrencyConfigRequest:
+		return []demand{c.onFunction(call, "lambda:DeleteProvisionedConcurrencyConfig", in.FunctionName, in.Qualifier)}
+	case *api.ListProvisionedConcurrencyConfigsRequest:
+		return []demand{c.onFunction(call, "lambda:ListProvisionedConcurrencyConfigs", in.FunctionName, nil)}
 	case *api.InvocationRequest:
 		return []demand{c.onFunction(call, "lambda:InvokeFunction", in.FunctionName, in.Qualifier)}
 	case *api.ListTagsRequest:

@@ -61,8 +61,7 @@ type Isolation interface {
 type Limits struct {
 	ConcurrentExecutions int   // 1,000
 	TotalCodeBytes       int64 // 75 GiB
-	// MemoryMiB is what all environments of a host together may have, and so the most that
-	// a function may; 0 is as much as AWS gives one.
+	// MemoryMiB is what all environments of a host together may have; 0 is not known.
 	MemoryMiB int
 }
 
@@ -113,9 +112,6 @@ func New(ctx context.Context, o Options) (*Control, error) {
 	if o.Limits.TotalCodeBytes == 0 {
 		o.Limits.TotalCodeBytes = totalCodeBytesDefault
 	}
-	if o.Limits.MemoryMiB == 0 {
-		o.Limits.MemoryMiB = memoryMiBMax
-	}
 	if o.SettleAfter == 0 {
 		o.SettleAfter = settleAfterDefault
 	}
@@ -151,20 +147,24 @@ func New(ctx context.Context, o Options) (*Control, error) {
 // to frontend, and those not built stay empty.
 func (c *Control) Handlers() api.Handlers {
 	h := api.Handlers{
-		CreateFunction:               c.createFunction,
-		DeleteFunction:               c.deleteFunction,
-		GetAccountSettings:           c.getAccountSettings,
-		GetFunction:                  c.getFunction,
-		GetFunctionCodeSigningConfig: c.getFunctionCodeSigningConfig,
-		GetFunctionConfiguration:     c.getFunctionConfiguration,
-		ListFunctions:                c.listFunctions,
-		ListTags:                     c.listTags,
-		ListVersionsByFunction:       c.listVersionsByFunction,
-		PublishVersion:               c.publishVersion,
-		TagResource:                  c.tagResource,
-		UntagResource:                c.untagResource,
-		UpdateFunctionCode:           c.updateFunctionCode,
-		UpdateFunctionConfiguration:  c.updateFunctionConfiguration,
+		CreateFunction:                     c.createFunction,
+		DeleteFunction:                     c.deleteFunction,
+		DeleteProvisionedConcurrencyConfig: c.deleteProvisionedConcurrencyConfig,
+		GetAccountSettings:                 c.getAccountSettings,
+		GetFunction:                        c.getFunction,
+		GetFunctionCodeSigningConfig:       c.getFunctionCodeSigningConfig,
+		GetFunctionConfiguration:           c.getFunctionConfiguration,
+		GetProvisionedConcurrencyConfig:    c.getProvisionedConcurrencyConfig,
+		ListFunctions:                      c.listFunctions,
+		ListProvisionedConcurrencyConfigs:  c.listProvisionedConcurrencyConfigs,
+		ListTags:                           c.listTags,
+		ListVersionsByFunction:             c.listVersionsByFunction,
+		PutProvisionedConcurrencyConfig:    c.putProvisionedConcurrencyConfig,
+		PublishVersion:                     c.publishVersion,
+		TagResource:                        c.tagResource,
+		UntagResource:                      c.untagResource,
+		UpdateFunctionCode:                 c.updateFunctionCode,
+		UpdateFunctionConfiguration:        c.updateFunctionConfiguration,
 	}
 	if c.authorize != nil {
 		h.Authorize = c.authorizeCall

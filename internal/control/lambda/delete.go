@@ -40,7 +40,7 @@ func (c *Control) deleteVersion(ctx context.Context, n record.Name) error {
 	if _, err := c.read(ctx, record.Name{ID: n.ID}); err != nil {
 		return err
 	}
-	_, err := c.table.Commit(ctx, record.DropFunction(n.ID, n.Qualifier, store.Unconditional()))
+	_, err := c.table.Commit(ctx, record.DropFunction(n.ID, n.Qualifier, store.Unconditional()), record.DropProvisioned(n.ID, n.Qualifier))
 	return fault(err)
 }
 
@@ -76,7 +76,8 @@ func (c *Control) deleteAll(ctx context.Context, n record.Name) error {
 // dropVersions commits the removal of all full pages of versions, and returns that
 // of the last page for the caller's commit.
 func (c *Control) dropVersions(ctx context.Context, id record.FunctionID) ([]store.Write, error) {
-	const page = store.CommitWritesMax - 2 // room for the function and its retired number
+	// Two writes for each, and room for the function and its retired number.
+	const page = (store.CommitWritesMax - 2) / 2
 	after := ""
 	for {
 		versions, more, err := c.table.ListVersions(ctx, id, after, page)
@@ -85,7 +86,7 @@ func (c *Control) dropVersions(ctx context.Context, id record.FunctionID) ([]sto
 		}
 		var writes []store.Write
 		for _, v := range versions {
-			writes = append(writes, record.DropFunction(id, v.Version, store.Unconditional()))
+			writes = append(writes, record.DropFunction(id, v.Version, store.Unconditional()), record.DropProvisioned(id, v.Version))
 			after = v.Version
 		}
 		if !more {

@@ -23,8 +23,8 @@ func (c *Control) checkIsolation(ctx context.Context, account aws.AccountID, tag
 // checkMemory refuses more memory than all functions together may have here: its first
 // environment would never start.
 func (c *Control) checkMemory(memorySize *int32) error {
-	if memorySize != nil && int(*memorySize) > c.limits.MemoryMiB {
-		return invalid("'MemorySize' value %d is more than this lambdad has for all functions together, which is %d MB. Use less, or start lambdad with a larger --memory.", *memorySize, c.limits.MemoryMiB)
+	if most := c.limits.MemoryMiB; most > 0 && memorySize != nil && int(*memorySize) > most {
+		return invalid("'MemorySize' value %d is more than this lambdad has for all functions together, which is %d MB. Use less, or start lambdad with a larger --memory.", *memorySize, most)
 	}
 	return nil
 }
