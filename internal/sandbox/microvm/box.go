@@ -1,0 +1,275 @@
+package microvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/microvm/guest"
+	"github.com/lambdad/lambdad/internal/sandbox/microvm/line"
+)
+
+// idForm is what can safely name a directory.
+var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+const (
+	killMax  = 20 * time.Second
+	startMax = 60 * time.Second // a machine without virtualisation is slow
+	askMax   = 10 * time.Second
+	// resumeTries: one that hangs is ended, and another made.
+	resumeTries = 3
+	// vmmProcesses bounds the threads of a monitor.
+	vmmProcesses = 256
+	// vmmMiB is what a monitor takes beside its guest's memory: the emulator's translations, buffers.
+	vmmMiB = 256
+	// vmmMilli is a monitor's share of a core beside its guest's.
+	vmmMilli = 500
+)
+
+// box is one sandbox.
+type box struct {
+	driver *Driver
+	id     sandbox.ID
+	group  *cgroup.Group
+	rootfs sandbox.Rootfs
+	size   size
+
+	runtimeAPI, endpoint *listener
+
+	mu        sync.Mutex
+	link      *link
+	program   *program
+	template  *template // that it is a copy of
+	started   bool
+	clonable  bool // its machine can be saved
+	frozen    bool
+	pending   []syscall.Signal // for when it is thawed
+	disks     []disk           // its own, beside those of its origin
+	origin    *saved
+	spec      sandbox.StartSpec
+	last      line.Usage
+	base      time.Duration // CPU time that its template had used
+	destroyed chan struct{}
+	destroyEr error
+}
+
+func (d *Driver) newBox(id sandbox.ID) (*box, error) {
+	if !idForm.MatchString(string(id)) {
+		return nil, fmt.Errorf("microvm: %q cannot name a sandbox", id)
+	}
+	b := &box{driver: d, id: id, size: parkedSize(), runtimeAPI: newListener(guest.Ports[0]), endpoint: newListener(guest.Ports[1])}
+	if err := d.register(b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Park implements sandbox.Driver.
+func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandbox, error) {
+	b, err := d.newBox(spec.ID)
+	if err != nil {
+		return nil, err
+	}
+	b.rootfs = spec.Rootfs
+	if err := b.park(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("microvm: park %s: %w", b.id, err), b.Destroy(context.WithoutCancel(ctx)))
+	}
+	return b, nil
+}
+
+func (b *box) park(ctx context.Context) error {
+	origin, err := b.driver.origins.get(ctx, b.size, b.rootfs)
+	if err != nil {
+		return err
+	}
+	b.origin = origin
+	return b.resume(ctx, origin, resumption{disks: origin.config.disks})
+}
+
+// resume makes the box's machine, in its control group.
+func (b *box) resume(ctx context.Context, from *saved, r resumption) error {
+	select {
+	case b.driver.parks <- struct{}{}:
+		defer func() { <-b.driver.parks }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if b.group == nil {
+		var err error
+		if b.group, err = b.driver.groups.Make(string(b.id)); err != nil {
+			return err
+		}
+		if err := b.group.Limit(cgroup.Limits{Processes: vmmProcesses}); err != nil {
+			return err
+		}
+	}
+	r.group = b.group
+	l, err := watched(ctx, resumeMax, resumeTries, func(ctx context.Context) (*link, error) {
+		own := &events{box: b}
+		r.events = guestEvents{opened: own.opened, exited: own.exited}
+		l, err := b.driver.resume(ctx, from, r)
+		if err == nil {
+			go own.watch(l)
+		}
+		return l, err
+	})
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	destroyed := b.destroyed != nil
+	if !destroyed {
+		b.link = l
+	}
+	b.mu.Unlock()
+	if destroyed {
+		l.end()
+		return sandbox.ErrDestroyed
+	}
+	return nil
+}
+
+// events are those of one of the box's machines, of which it may have had several.
+type events struct{ box *box }
+
+func (e *events) opened(s *line.Stream) {
+	b := e.box
+	switch s.Port() {
+	case b.runtimeAPI.port:
+		b.runtimeAPI.deliver(s)
+	case b.endpoint.port:
+		b.endpoint.deliver(s)
+	case line.Output:
+		if p := b.running(); p != nil {
+			p.output.connect(s)
+			return
+		}
+		s.Close()
+	default:
+		s.Close()
+	}
+}
+
+func (e *events) exited(x line.Exit) {
+	b := e.box
+	b.mu.Lock()
+	p := b.program
+	b.last = x.Usage
+	b.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.end(sandbox.Exit{Code: x.Code, Signal: syscall.Signal(x.Signal), Ended: time.Now(),
+		OOM: syscall.Signal(x.Signal) == syscall.SIGKILL && x.Usage.OOMKills > 0})
+}
+
+// watch ends the program with its machine.
+func (e *events) watch(l *link) {
+	<-l.machine.ended()
+	b := e.box
+	b.mu.Lock()
+	p, current := b.program, b.link == l
+	b.mu.Unlock()
+	if p == nil || !current {
+		return
+	}
+	exit := sandbox.Exit{Signal: syscall.SIGKILL, Ended: time.Now()}
+	if usage, err := b.group.Usage(); err == nil {
+		exit.OOM = usage.OOMKills > 0 // the host ended the monitor for it
+	}
+	p.end(exit)
+	p.output.end()
+}
+
+func (b *box) running() *program {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.program
+}
+
+// ID implements sandbox.Sandbox.
+func (b *box) ID() sandbox.ID { return b.id }
+
+// RuntimeAPI implements sandbox.Sandbox.
+func (b *box) RuntimeAPI() net.Listener { return b.runtimeAPI }
+
+// Endpoint implements sandbox.Sandbox.
+func (b *box) Endpoint() net.Listener { return b.endpoint }
+
+// alive returns the machine, or ErrDestroyed.
+func (b *box) alive() (*link, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.destroyed != nil {
+		return nil, fmt.Errorf("microvm: %s: %w", b.id, sandbox.ErrDestroyed)
+	}
+	return b.link, nil
+}
+
+// Destroy implements sandbox.Sandbox. Whoever calls second waits for the first.
+func (b *box) Destroy(ctx context.Context) error {
+	b.mu.Lock()
+	if done := b.destroyed; done != nil {
+		b.mu.Unlock()
+		select {
+		case <-done:
+			return b.destroyEr
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	done := make(chan struct{})
+	b.destroyed = done
+	b.mu.Unlock()
+	b.destroyEr = b.destroy()
+	close(done)
+	return b.destroyEr
+}
+
+// destroy takes the sandbox apart. It takes no context: a sandbox half
+// destroyed is what nobody wants.
+func (b *box) destroy() error {
+	ctx, cancel := context.WithTimeout(context.Background(), killMax)
+	defer cancel()
+	var errs []error
+	for _, l := range []*listener{b.runtimeAPI, b.endpoint} {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	b.mu.Lock()
+	l, p, disks, origin, t := b.link, b.program, b.disks, b.origin, b.template
+	b.disks, b.origin, b.template = nil, nil, nil
+	b.mu.Unlock()
+	if l != nil {
+		l.end()
+	}
+	if p != nil {
+		p.end(sandbox.Exit{Signal: syscall.SIGKILL, Ended: time.Now()})
+		p.output.end()
+	}
+	for _, d := range disks {
+		errs = append(errs, d.file.Close())
+	}
+	if origin != nil {
+		origin.drop()
+	}
+	if t != nil {
+		t.saved.drop()
+	}
+	if b.group != nil {
+		errs = append(errs, b.group.Kill(ctx), b.group.Remove())
+	}
+	b.driver.forget(b)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("microvm: destroy %s: %w", b.id, err)
+	}
+	return nil
+}

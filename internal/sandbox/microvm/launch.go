@@ -1,0 +1,98 @@
+package microvm
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// launcher starts machine monitors from one thread that stays: they are to die
+// with lambdad, and the kernel ties that to the thread that forked them.
+type launcher struct {
+	requests chan launch
+	once     sync.Once
+}
+
+type launch struct {
+	command *exec.Cmd
+	done    chan error
+}
+
+func newLauncher() *launcher {
+	l := &launcher{requests: make(chan launch)}
+	go func() {
+		runtime.LockOSThread()
+		for r := range l.requests {
+			r.done <- r.command.Start()
+		}
+	}()
+	return l
+}
+
+func (l *launcher) start(command *exec.Cmd) error {
+	done := make(chan error, 1)
+	l.requests <- launch{command, done}
+	return <-done
+}
+
+func (l *launcher) close() { l.once.Do(func() { close(l.requests) }) }
+
+// vmmID is the user that a monitor runs as when lambdad is root: one that owns nothing.
+const vmmID = 65534
+
+// confine takes from a monitor's process what it does not need: the network,
+// other processes, the host's names, and root's rights.
+func confine(command *exec.Cmd, group *os.File) {
+	attributes := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true}
+	if os.Geteuid() == 0 {
+		attributes.Credential = &syscall.Credential{Uid: vmmID, Gid: vmmID}
+		attributes.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS | syscall.CLONE_NEWNS
+	}
+	if group != nil {
+		attributes.UseCgroupFD, attributes.CgroupFD = true, int(group.Fd())
+	}
+	command.SysProcAttr = attributes
+	command.Dir = "/"
+	command.Env = []string{"PATH=/usr/bin:/bin"}
+}
+
+// socketPair is two ends of a connection: ours, and one to pass on.
+func socketPair() (ours, theirs *os.File, err error) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("microvm: %w", err)
+	}
+	if err := syscall.SetNonblock(pair[0], true); err != nil {
+		return nil, nil, errors.Join(err, syscall.Close(pair[0]), syscall.Close(pair[1]))
+	}
+	return os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs"), nil
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// tailMax is how much of a console is remembered.
+const tailMax = 8 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	if len(t.text) > tailMax {
+		t.text = append([]byte(nil), t.text[len(t.text)-tailMax:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
+}

@@ -1,0 +1,266 @@
+package microvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+
+	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/microvm/image"
+	"github.com/lambdad/lambdad/internal/sandbox/microvm/line"
+)
+
+// argumentsMax bounds argv and the environment, as the kernel would.
+const argumentsMax = 512 << 10
+
+// Start implements sandbox.Sandbox.
+func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Program, error) {
+	if err := validStart(spec); err != nil {
+		return nil, err
+	}
+	if missing := b.unenforced(spec.Limits); spec.Limits.Strict && len(missing) > 0 {
+		return nil, fmt.Errorf("microvm: %s cannot be limited on this host: %w", strings.Join(missing, ", "), sandbox.ErrUnsupported)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startMax)
+	defer cancel()
+	p := newProgram(b)
+	b.mu.Lock()
+	var err error
+	switch {
+	case b.destroyed != nil:
+		err = fmt.Errorf("microvm: %s: %w", b.id, sandbox.ErrDestroyed)
+	case b.started:
+		err = fmt.Errorf("microvm: %s was started before", b.id)
+	}
+	if err != nil {
+		b.mu.Unlock()
+		return nil, err
+	}
+	b.started, b.spec = true, spec
+	t := b.template
+	if t != nil {
+		b.program = p
+	}
+	b.mu.Unlock()
+	if t != nil {
+		err = b.startCopy(ctx, spec)
+	} else {
+		err = b.start(ctx, spec, p)
+	}
+	if err != nil {
+		if _, gone := b.alive(); gone != nil {
+			return nil, gone
+		}
+		return nil, fmt.Errorf("microvm: start %s: %w", b.id, refused(err, spec.Argv[0]))
+	}
+	return p, nil
+}
+
+func (b *box) start(ctx context.Context, spec sandbox.StartSpec, p *program) error {
+	files, message, err := b.plan(ctx, spec)
+	closeAll := func() {
+		for _, d := range files {
+			d.file.Close()
+		}
+	}
+	if err != nil {
+		closeAll()
+		return err
+	}
+	if err := b.fit(ctx, spec); err != nil {
+		closeAll()
+		return err
+	}
+	b.mu.Lock()
+	l, gone := b.link, b.destroyed != nil
+	if !gone {
+		b.disks = append(b.disks, files...)
+		b.program = p
+	}
+	b.mu.Unlock()
+	if gone {
+		closeAll()
+		return sandbox.ErrDestroyed
+	}
+	if err := b.limit(spec.Limits); err != nil {
+		return err
+	}
+	for _, d := range files {
+		if err := l.machine.attach(ctx, d); err != nil {
+			return err
+		}
+	}
+	_, err = l.call(ctx, line.Request{Start: &message})
+	return err
+}
+
+// fit gives the sandbox another machine if the parked one is too small, or
+// cannot be saved and is to be.
+func (b *box) fit(ctx context.Context, spec sandbox.StartSpec) error {
+	wanted, err := sizeFor(spec.Limits, len(b.driver.tmps.unenforced()) > 0)
+	if err != nil {
+		return err
+	}
+	if wanted == b.size && !spec.Template {
+		return b.Thaw(ctx)
+	}
+	origin, err := b.driver.origins.get(ctx, wanted, b.rootfs)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	old, oldOrigin := b.link, b.origin
+	b.link, b.origin, b.size, b.frozen, b.clonable = nil, origin, wanted, false, spec.Template
+	b.mu.Unlock()
+	if old != nil {
+		old.end()
+	}
+	if oldOrigin != nil {
+		oldOrigin.drop()
+	}
+	return b.resume(ctx, origin, resumption{disks: origin.config.disks, own: spec.Template})
+}
+
+// limit bounds the monitor's process; the guest bounds the program.
+func (b *box) limit(l sandbox.Limits) error {
+	limits := cgroup.Limits{}
+	if l.MemoryMiB > 0 {
+		limits.MemoryBytes = int64(l.MemoryMiB+guestMiB+vmmMiB) << 20
+		if len(b.driver.tmps.unenforced()) > 0 {
+			limits.MemoryBytes += int64(l.TmpMiB) << 20
+		}
+	}
+	if l.CPUMilli > 0 {
+		limits.CPUMilli = l.CPUMilli + vmmMilli
+	}
+	return b.group.Limit(limits)
+}
+
+func guestLimits(l sandbox.Limits) line.Limits {
+	return line.Limits{MemoryBytes: int64(l.MemoryMiB) << 20, CPUMilli: l.CPUMilli}
+}
+
+// plan makes the disks and the message of a start.
+func (b *box) plan(ctx context.Context, spec sandbox.StartSpec) (files []disk, m line.Start, err error) {
+	m = line.Start{
+		TmpMiB: spec.Limits.TmpMiB, Limits: guestLimits(spec.Limits),
+		Processes: sandbox.ProcessesMax, Descriptors: sandbox.DescriptorsMax, UID: programUID, GID: programGID,
+		Filter: b.driver.filter, Argv: spec.Argv, Env: spec.Env, Dir: spec.Dir,
+	}
+	if m.Dir == "" {
+		m.Dir = codeDir
+	}
+	next := firstStartDisk
+	add := func(of image.Spec) (int, error) {
+		f, err := b.driver.images.Get(ctx, of)
+		if err != nil {
+			return 0, err
+		}
+		if next >= disksMax {
+			return 0, errors.Join(fmt.Errorf("more than %d mounts", disksMax-firstStartDisk), f.Close())
+		}
+		files = append(files, disk{number: next, file: f})
+		next++
+		return next - 1, nil
+	}
+	wanted := spec.Mounts
+	if spec.CodeDir != "" {
+		wanted = append([]sandbox.Mount{{Source: spec.CodeDir, Target: codeDir}}, wanted...)
+	}
+	for _, mount := range wanted {
+		of, file, err := imageOf(mount)
+		if err != nil {
+			return files, m, err
+		}
+		number, err := add(of)
+		if err != nil {
+			return files, m, err
+		}
+		m.Mounts = append(m.Mounts, line.Mount{Disk: number, Target: mount.Target, File: file})
+	}
+	for _, dir := range spec.LayerDirs {
+		number, err := add(image.Spec{Dir: dir})
+		if err != nil {
+			return files, m, err
+		}
+		m.Layers = append(m.Layers, number)
+	}
+	tmp, err := b.driver.tmps.make(ctx, spec.Limits.TmpMiB)
+	if err != nil || tmp == nil {
+		return files, m, err
+	}
+	files = append(files, disk{number: tmpDisk, file: tmp, writable: true})
+	m.TmpDisk = tmpDisk
+	return files, m, nil
+}
+
+// Numbers of disks: those of the root, those that come at the start, and /tmp.
+const (
+	firstStartDisk = 128
+	disksMax       = 250
+	tmpDisk        = disksMax
+)
+
+// validStart refuses what the kernel would misunderstand.
+func validStart(spec sandbox.StartSpec) error {
+	switch {
+	case len(spec.Argv) == 0 || !path.IsAbs(spec.Argv[0]):
+		return errors.New("microvm: the program must be an absolute path")
+	case spec.Dir != "" && !path.IsAbs(spec.Dir):
+		return errors.New("microvm: the working directory must be an absolute path")
+	case spec.Limits.MemoryMiB < 0 || spec.Limits.CPUMilli < 0 || spec.Limits.TmpMiB < 0:
+		return errors.New("microvm: a limit is negative")
+	}
+	total := 0
+	for _, list := range [][]string{spec.Argv, spec.Env, {spec.Dir}} {
+		for _, s := range list {
+			if strings.IndexByte(s, 0) >= 0 {
+				return errors.New("microvm: an argument or variable contains a zero byte")
+			}
+			total += len(s)
+		}
+	}
+	if total > argumentsMax {
+		return fmt.Errorf("microvm: arguments and environment take %d bytes, more than %d: %w", total, argumentsMax, syscall.E2BIG)
+	}
+	return nil
+}
+
+// unenforced names the requested limits that cannot be kept.
+func (b *box) unenforced(l sandbox.Limits) []string {
+	if l.TmpMiB == 0 {
+		return nil
+	}
+	return b.driver.tmps.unenforced()
+}
+
+func (b *box) signal(s syscall.Signal) error {
+	b.mu.Lock()
+	l := b.link
+	if b.frozen { // as with a stopped process, it waits
+		if len(b.pending) < signalsMax {
+			b.pending = append(b.pending, s)
+		}
+		b.mu.Unlock()
+		return nil
+	}
+	b.mu.Unlock()
+	if l == nil {
+		return os.ErrProcessDone
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askMax)
+	defer cancel()
+	_, err := l.call(ctx, line.Request{Signal: int(s)})
+	if errors.Is(err, syscall.ESRCH) || errors.Is(err, errMachineEnded) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// signalsMax bounds the signals that wait for a frozen program.
+const signalsMax = 64
