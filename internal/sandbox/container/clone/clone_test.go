@@ -41,15 +41,16 @@ func original(t *testing.T, script string) (pid int, output *bufio.Reader) {
 		parent.Wait()
 	})
 	output = bufio.NewReader(out)
-	line, err := output.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	if pid, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
-		t.Fatal(err)
-	}
-	if line, err = output.ReadString('\n'); line != "ready\n" {
-		t.Fatal(line, err)
+	for ready := false; pid == 0 || !ready; { // the two lines come in any order
+		line, err := output.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line == "ready\n" {
+			ready = true
+		} else if pid, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return pid, output
 }

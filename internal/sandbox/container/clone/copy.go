@@ -22,8 +22,9 @@ type Spec struct {
 	// the capabilities that the others need.
 	Namespaces []Namespace
 	// Replaced descriptors of the process become others; Kept ones stay as they are.
-	// All that are in neither are closed.
+	// Reopened are files that are opened anew. All that are in none are closed.
 	Replaced []Replacement
+	Reopened []Reopened
 	Kept     []int
 	// Dir is the working directory, in the new mount namespace.
 	Dir string
@@ -36,6 +37,24 @@ type Replacement struct {
 	FD   int // in the process
 	With *os.File
 	// CloseOnExec is the descriptor's flag.
+	CloseOnExec bool
+	// Watches are what it watches if it is an epoll descriptor.
+	Watches []Watch
+}
+
+// Watch is a descriptor that an epoll descriptor watches. Source: epoll_ctl(2).
+type Watch struct {
+	FD     int // of the copy
+	Events uint32
+	Data   uint64
+}
+
+// Reopened is a file that a copy opens for itself, so that it has an offset of its own.
+type Reopened struct {
+	FD          int
+	Path        string // in the new mount namespace
+	Flags       int    // of open(2)
+	Offset      int64
 	CloseOnExec bool
 }
 
@@ -69,11 +88,12 @@ func (o *Original) copy(spec Spec) (p Process, err error) {
 		return p, err
 	}
 	var child tracee
+	var threads []*thread // the child's others
 	defer func() {
 		// The traveller has ended by itself, or must.
 		errs := []error{err, o.remove(traveller, number)}
 		if err != nil && child.pid != 0 {
-			errs = append(errs, child.kill()) // and when the original ends, nothing is left of it
+			errs = append(errs, killAll(child, threads)) // and when the original ends, nothing is left of it
 		}
 		err = errors.Join(errs...)
 	}()
@@ -84,7 +104,11 @@ func (o *Original) copy(spec Spec) (p Process, err error) {
 	if err != nil {
 		return p, err
 	}
-	list, err := o.journey(spec, fds)
+	files, err := o.enter(traveller, spec, fds)
+	if err != nil {
+		return p, err
+	}
+	list, err := o.journey(spec, fds[len(spec.Namespaces):], files)
 	if err != nil {
 		return p, err
 	}
@@ -106,7 +130,7 @@ func (o *Original) copy(spec Spec) (p Process, err error) {
 		return p, err
 	}
 	p.PID, p.number = child.pid, steps[len(steps)-1]
-	return p, o.letGo(child, &p)
+	return p, o.letGo(child, &threads, &p)
 }
 
 func sliced(args [6]uint64) []uint64 { return args[:] }
@@ -184,23 +208,60 @@ func (o *Original) pass(traveller tracee, spec Spec) ([]int, error) {
 	return fds, err
 }
 
-// journey is the traveller's way into its namespaces. Its last step is a child
-// with a memory of its own, which is the copy.
-func (o *Original) journey(spec Spec, fds []int) ([]call, error) {
+// enter takes the traveller into its namespaces, and opens the files there; it
+// returns the traveller's numbers of them.
+func (o *Original) enter(traveller tracee, spec Spec, fds []int) ([]int64, error) {
 	var list []call
 	for i, n := range spec.Namespaces {
 		list = append(list, do("setns "+n.File.Name(), unix.SYS_SETNS, uint64(fds[i]), uint64(n.Kind)))
 	}
 	b := o.buffers()
 	list = append(list, do("chdir "+spec.Dir, unix.SYS_CHDIR, b.text(spec.Dir)))
+	first := len(list)
+	for _, r := range spec.Reopened {
+		list = append(list, do("open "+r.Path, unix.SYS_OPENAT, atWorkDir, b.text(r.Path), uint64(r.Flags|unix.O_CLOEXEC)))
+	}
+	if err := b.write(o.memory); err != nil {
+		return nil, err
+	}
+	results, err := o.run(traveller, list)
+	if err != nil {
+		return nil, err
+	}
+	return results[first:], nil
+}
+
+// atWorkDir is AT_FDCWD as a register holds it.
+const atWorkDir = ^uint64(99)
+
+// journey is what the traveller does in its namespaces: the descriptors become
+// those of the copy, and the capabilities go. Its last step is a child with a
+// memory of its own, which is the copy.
+func (o *Original) journey(spec Spec, fds []int, files []int64) ([]call, error) {
+	var list []call
+	b := o.buffers()
 	open := slices.Clone(spec.Kept)
-	for i, r := range spec.Replaced {
+	become := func(from uint64, fd int, closeOnExec bool) {
 		flags := uint64(0)
-		if r.CloseOnExec {
+		if closeOnExec {
 			flags = unix.O_CLOEXEC
 		}
-		list = append(list, do("replace a descriptor", unix.SYS_DUP3, uint64(fds[len(spec.Namespaces)+i]), uint64(r.FD), flags))
-		open = append(open, r.FD)
+		list = append(list, do("replace a descriptor", unix.SYS_DUP3, from, uint64(fd), flags))
+		open = append(open, fd)
+	}
+	for i, r := range spec.Replaced {
+		become(uint64(fds[i]), r.FD, r.CloseOnExec)
+	}
+	for i, r := range spec.Reopened {
+		become(uint64(files[i]), r.FD, r.CloseOnExec)
+		if r.Offset != 0 {
+			list = append(list, do("lseek", unix.SYS_LSEEK, uint64(r.FD), uint64(r.Offset), 0))
+		}
+	}
+	for _, r := range spec.Replaced {
+		for _, w := range r.Watches {
+			list = append(list, do("epoll_ctl", unix.SYS_EPOLL_CTL, uint64(r.FD), unix.EPOLL_CTL_ADD, uint64(w.FD), b.event(w)))
+		}
 	}
 	for _, gap := range gaps(open) {
 		list = append(list, do("close_range", unix.SYS_CLOSE_RANGE, gap[0], gap[1], 0))
@@ -234,30 +295,35 @@ func gaps(open []int) [][2]uint64 {
 }
 
 // letGo gives the copy what the C library expects of a fork, and lets it run.
-func (o *Original) letGo(child tracee, p *Process) error {
+// threads are those of the copy that are still held.
+func (o *Original) letGo(child tracee, threads *[]*thread, p *Process) error {
 	r := o.saved.atList(o.code, o.scratch+listBytes)
 	if err := r.write(child.pid); err != nil {
 		return fmt.Errorf("clone: registers: %w", err)
 	}
-	if err := o.await(child, 0); err != nil {
+	if err := o.settle(child); err != nil {
 		return err
 	}
-	if err := r.read(child.pid); err != nil {
-		return fmt.Errorf("clone: registers: %w", err)
-	}
-	if r.number() != endOfList {
-		return fmt.Errorf("clone: after the birth: %w", unix.Errno(-r.result()))
+	others, err := o.raise(child)
+	*threads = others
+	if err != nil {
+		return err
 	}
 	r = o.saved.resumed()
 	if err := r.write(child.pid); err != nil {
 		return fmt.Errorf("clone: registers: %w", err)
 	}
-	if err := child.mask(o.mask); err != nil {
+	if err := child.setMask(o.mask); err != nil {
 		return fmt.Errorf("clone: signal mask: %w", err)
 	}
-	var err error
 	if p.PIDFD, err = unix.PidfdOpen(child.pid, 0); err != nil {
 		return fmt.Errorf("clone: pidfd_open: %w", err)
+	}
+	for _, t := range others {
+		if err := unix.PtraceDetach(t.pid); err != nil {
+			return fmt.Errorf("clone: let a thread go: %w", errors.Join(err, unix.Close(p.PIDFD)))
+		}
+		*threads = (*threads)[1:]
 	}
 	if err := unix.PtraceDetach(child.pid); err != nil {
 		return fmt.Errorf("clone: let go: %w", errors.Join(err, unix.Close(p.PIDFD)))

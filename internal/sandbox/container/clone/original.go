@@ -4,7 +4,7 @@
 // never import the driver or anything else of lambdad: it knows processes and
 // descriptors, and nothing of sandboxes.
 //
-// Nothing in the memory of the process is trusted. It has one thread, it stands
+// Nothing in the memory of the process is trusted. All of its threads stand
 // still while it is worked on, and what is written into it lies in memory that
 // was mapped for that and that nobody else shares.
 package clone
@@ -30,7 +30,9 @@ type Original struct {
 
 	// These belong to the thread.
 	tracee  tracee
-	broken  error // the process is of no use any more
+	threads []*thread // all but the first, which tracee is
+	nursery uint64    // where the lists are that the threads of copies begin with
+	broken  error     // the process is of no use any more
 	saved   registers
 	mask    uint64
 	tid     uint64   // where the C library keeps the thread's number
@@ -108,12 +110,18 @@ func (o *Original) seize() error {
 	if o.mask, err = o.tracee.masked(); err != nil {
 		return fmt.Errorf("clone: signal mask: %w", err)
 	}
-	return nil
+	return o.seizeThreads()
 }
 
 // Release lets the process go on as if nothing had been. It is for after Seize, before Prepare.
 func (o *Original) Release() error {
-	err := o.on(func() error { return unix.PtraceDetach(o.tracee.pid) })
+	err := o.on(func() error {
+		errs := []error{unix.PtraceDetach(o.tracee.pid)}
+		for _, t := range o.threads {
+			errs = append(errs, unix.PtraceDetach(t.pid))
+		}
+		return errors.Join(errs...)
+	})
 	o.end()
 	return err
 }
@@ -129,7 +137,7 @@ func (o *Original) Prepare() error { return o.on(o.prepare) }
 func (o *Original) prepare() (err error) {
 	o.broken = errors.New("clone: preparing failed")
 	pid := o.tracee.pid
-	if err := o.tracee.mask(quiet); err != nil {
+	if err := o.tracee.setMask(quiet); err != nil {
 		return fmt.Errorf("clone: signal mask: %w", err)
 	}
 	if o.memory, err = os.OpenFile("/proc/"+strconv.Itoa(pid)+"/mem", os.O_RDWR, 0); err != nil {
@@ -150,25 +158,18 @@ func (o *Original) prepare() (err error) {
 	if _, err := unix.PtracePokeText(pid, uintptr(o.code), interpreter); err != nil {
 		return fmt.Errorf("clone: write code: %w", err)
 	}
-	b := o.buffers()
-	pair, tid, head, size := b.reserve(8), b.reserve(8), b.reserve(8), b.reserve(8)
+	pair := o.buffers().reserve(8)
 	if _, err := o.run(o.tracee, []call{
 		do("socketpair", unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0, pair),
-		do("find the thread's number", unix.SYS_PRCTL, unix.PR_GET_TID_ADDRESS, tid),
-		do("get_robust_list", unix.SYS_GET_ROBUST_LIST, 0, head, size),
 	}); err != nil {
 		return err
 	}
-	var found [4]uint64
-	for i, address := range []uint64{pair, tid, head, size} {
-		if found[i], err = o.word(address); err != nil {
-			return err
-		}
+	ends, err := o.word(pair)
+	if err != nil {
+		return err
 	}
-	ends := found[0]
-	o.tid = found[1]
 	o.theirs = int(uint32(ends >> 32))
-	if err := o.birth(found[2], found[3]); err != nil {
+	if err := o.births(); err != nil {
 		return err
 	}
 	if o.capabilities, err = capabilities(); err != nil {
@@ -219,23 +220,6 @@ func (o *Original) single(c call) (int64, error) {
 	return r.result(), nil
 }
 
-// birth leaves the list of calls that each copy begins with: what the C
-// library's own fork would have done for it. A session of its own keeps signals
-// to its process group away from other copies.
-func (o *Original) birth(robust, robustSize uint64) error {
-	list := []call{do("setsid", unix.SYS_SETSID)}
-	if robust != 0 {
-		list = append(list, do("set_robust_list", unix.SYS_SET_ROBUST_LIST, robust, robustSize))
-	}
-	if r := o.tracee.restartable(); r.pointer != 0 {
-		list = append(list, do("rseq", unix.SYS_RSEQ, r.pointer, uint64(r.size), uint64(r.flags), uint64(r.signature)))
-	}
-	if _, err := o.memory.WriteAt(encode(list), int64(o.scratch+listBytes)); err != nil {
-		return fmt.Errorf("clone: write the list of calls: %w", err)
-	}
-	return nil
-}
-
 // capabilities is how many the kernel has.
 func capabilities() (int, error) {
 	text, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
@@ -270,7 +254,10 @@ func (o *Original) await(t tracee, event int) error {
 }
 
 // begin makes t, which has the original's memory, ready to carry out the list.
-func (o *Original) begin(t tracee, list []call) error {
+func (o *Original) begin(t tracee, list []call) error { return o.beginAs(t, o.saved, list) }
+
+// beginAs is begin for a thread with these registers.
+func (o *Original) beginAs(t tracee, as registers, list []call) error {
 	p := encode(list)
 	if len(p) > listBytes {
 		return fmt.Errorf("clone: a list of %d calls", len(list))
@@ -278,7 +265,7 @@ func (o *Original) begin(t tracee, list []call) error {
 	if _, err := o.memory.WriteAt(p, int64(o.scratch)); err != nil {
 		return fmt.Errorf("clone: write the list of calls: %w", err)
 	}
-	r := o.saved.atList(o.code, o.scratch)
+	r := as.atList(o.code, o.scratch)
 	if err := r.write(t.pid); err != nil {
 		return fmt.Errorf("clone: registers: %w", err)
 	}
@@ -299,7 +286,7 @@ func (o *Original) Close() error {
 		var errs []error
 		if o.broken != ErrEnded {
 			o.broken = ErrEnded
-			errs = append(errs, o.tracee.kill())
+			errs = append(errs, killAll(o.tracee, o.threads))
 		}
 		if o.memory != nil {
 			errs = append(errs, o.memory.Close())

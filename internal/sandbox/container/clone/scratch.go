@@ -9,9 +9,9 @@ import (
 // The memory in the original that is ours: a list of calls, the list of a new
 // copy, which finds it in its own memory, and what calls point to.
 const (
-	listBytes    = 8 << 10
+	listBytes    = 32 << 10
 	birthBytes   = 4 << 10
-	buffersBytes = 4 << 10
+	buffersBytes = 16 << 10
 	scratchBytes = listBytes + birthBytes + buffersBytes
 )
 
@@ -44,6 +44,15 @@ func (b *buffers) words(values ...uint64) uint64 {
 func (b *buffers) text(s string) uint64 {
 	address := b.reserve(len(s) + 1)
 	copy(b.content[address-b.address:], s)
+	return address
+}
+
+// event is a struct epoll_event.
+func (b *buffers) event(w Watch) uint64 {
+	address := b.reserve(16)
+	at := b.content[address-b.address:]
+	binary.NativeEndian.PutUint32(at, w.Events)
+	binary.NativeEndian.PutUint64(at[epollDataAt:], w.Data)
 	return address
 }
 

@@ -70,6 +70,11 @@ func (t tracee) kill() error {
 	if err := unix.Kill(t.pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("clone: kill: %w", err)
 	}
+	return t.ended()
+}
+
+// ended waits for the end of one that was killed.
+func (t tracee) ended() error {
 	for {
 		if _, err := t.wait(); err == ErrEnded {
 			return nil
@@ -79,8 +84,8 @@ func (t tracee) kill() error {
 	}
 }
 
-// mask sets the blocked signals.
-func (t tracee) mask(set uint64) error {
+// setMask sets the blocked signals.
+func (t tracee) setMask(set uint64) error {
 	return ptrace(unix.PTRACE_SETSIGMASK, t.pid, 8, uintptr(unsafe.Pointer(&set)))
 }
 
