@@ -28,21 +28,30 @@ type Environment struct {
 	worker      *Worker
 	fn          *record.Function
 	tenant      string
+	isolation   record.Isolation
+	provisioned bool
 	log         *envLog
 	runtime     Runtime
 	credentials TemporaryCredentials
 	codeDir     string
 	releaseCode func()
 
+	// credentialsHeld is until when the credentials of the template are good that the
+	// environment was made from; zero without one.
+	credentialsHeld time.Time
+	restored        bool // from a snapshot, by SnapStart
+
 	// turn is held from an invoke's START line to its REPORT line, and while
 	// freezing: whoever has it has the environment.
-	turn       sync.Mutex
-	initTook   time.Duration // for the first REPORT, then 0
-	startTook  time.Duration // what the environment has cost, and another one would
-	initFailed bool
-	frozen     bool
-	usage      sandbox.Usage
-	usageRead  time.Time
+	turn        sync.Mutex
+	initTook    time.Duration // for the first REPORT, then 0
+	startTook   time.Duration // what the environment has cost, and another one would
+	restore     restoreTook   // as well
+	initFailed  bool
+	initFailure initOutcome
+	frozen      bool
+	usage       sandbox.Usage
+	usageRead   time.Time
 
 	// idleSince is 0 while an invoke has the environment; unix nanoseconds.
 	idleSince atomic.Int64
@@ -91,7 +100,11 @@ func (e *Environment) InitFailed() bool { return e.initFailed }
 // UsableUntil is the time after which the environment must take no more invokes,
 // because its credentials could expire during one.
 func (e *Environment) UsableUntil() time.Time {
-	return e.credentials.Expires.Add(-e.timeout() - credentialsMargin)
+	until := e.credentials.Expires.Add(-e.timeout() - credentialsMargin)
+	if !e.credentialsHeld.IsZero() && e.credentialsHeld.Before(until) {
+		return e.credentialsHeld
+	}
+	return until
 }
 
 func (e *Environment) timeout() time.Duration { return time.Duration(e.fn.TimeoutS) * time.Second }
@@ -108,13 +121,8 @@ func (e *Environment) start(ctx context.Context) error {
 	}); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrRuntime, e.fn.Runtime, err)
 	}
-	digest := artifact.Digest(e.fn.Artifact)
-	e.releaseCode = w.opts.Code.Hold(digest)
-	if e.codeDir, err = w.opts.Code.Dir(ctx, digest); err != nil {
-		e.Destroy()
-		return fmt.Errorf("code %s: %w", e.fn.Artifact, err)
-	}
-	if err := e.renewCredentials(ctx); err != nil {
+	e.runtime.Isolation = e.isolation
+	if err := e.gather(ctx); err != nil {
 		e.Destroy()
 		return err
 	}
@@ -124,14 +132,26 @@ func (e *Environment) start(ctx context.Context) error {
 		return err
 	}
 	if o.status != StatusSuccess {
-		e.initFailed = true
+		e.initFailed, e.initFailure = true, o
 		e.dropProcess()
-	} else {
+	} else if !e.restored {
 		e.initTook = o.took
+		w.templates.want(e)
 	}
 	e.startTook = time.Since(began)
 	e.idleSince.Store(time.Now().UnixNano())
 	return nil
+}
+
+// gather gets the code and the credentials.
+func (e *Environment) gather(ctx context.Context) error {
+	var err error
+	digest := artifact.Digest(e.fn.Artifact)
+	e.releaseCode = e.worker.opts.Code.Hold(digest)
+	if e.codeDir, err = e.worker.opts.Code.Dir(ctx, digest); err != nil {
+		return fmt.Errorf("code %s: %w", e.fn.Artifact, err)
+	}
+	return e.renewCredentials(ctx)
 }
 
 func (e *Environment) renewCredentials(ctx context.Context) error {
@@ -143,10 +163,30 @@ func (e *Environment) renewCredentials(ctx context.Context) error {
 	return nil
 }
 
+func (e *Environment) initialization() string {
+	switch {
+	case e.restored:
+		return initializationSnapStart
+	case e.provisioned:
+		return initializationProvisioned
+	}
+	return initializationOnDemand
+}
+
 // init starts a process and waits for the end of its INIT.
 func (e *Environment) init(ctx context.Context, phase string, limit time.Duration) (initOutcome, error) {
-	e.log.initStart(e.runtime, phase)
 	began := time.Now()
+	tpl := e.worker.templates.of(e)
+	if tpl != nil && e.fn.Snapshotted() {
+		return e.restoreFrom(ctx, tpl, began)
+	}
+	e.log.initStart(e.runtime, phase)
+	if tpl != nil {
+		if o, ok := e.initFrom(ctx, tpl, began, limit); ok {
+			e.log.initDone(o.took, phase, o.status, o.errorType)
+			return o, nil
+		}
+	}
 	argv, ok := e.command()
 	if !ok {
 		o := noBootstrap()
@@ -161,14 +201,9 @@ func (e *Environment) init(ctx context.Context, phase string, limit time.Duratio
 	if err != nil {
 		return initOutcome{}, err
 	}
-	e.mu.Lock()
-	if e.destroyed {
-		e.mu.Unlock()
-		p.close(e.worker)
+	if !e.adopt(p) {
 		return initOutcome{}, sandbox.ErrDestroyed
 	}
-	e.proc = p
-	e.mu.Unlock()
 	o := p.waitReady(began, limit)
 	e.endBoost(ctx, p)
 	if o.status != StatusSuccess {
@@ -176,6 +211,20 @@ func (e *Environment) init(ctx context.Context, phase string, limit time.Duratio
 	}
 	e.log.initDone(o.took, phase, o.status, o.errorType)
 	return o, nil
+}
+
+// adopt makes p the environment's process, unless the environment is gone.
+func (e *Environment) adopt(p *process) bool {
+	e.mu.Lock()
+	gone := e.destroyed
+	if !gone {
+		e.proc = p
+	}
+	e.mu.Unlock()
+	if gone {
+		p.close(e.worker)
+	}
+	return !gone
 }
 
 // Invoke runs one invoke to its end: the payload's answer, the handler's error,
@@ -192,8 +241,8 @@ func (e *Environment) Invoke(in *Invocation) Result {
 		e.turn.Unlock()
 		return Result{NotReady: true}
 	}
-	run := &invokeRun{env: e, in: in, began: time.Now(), trace: parseTrace(in.TraceID), init: e.initTook}
-	e.initTook = 0
+	run := &invokeRun{env: e, in: in, began: time.Now(), trace: parseTrace(in.TraceID), init: e.initTook, restore: e.restore}
+	e.initTook, e.restore = 0, restoreTook{}
 	if e.initFailed {
 		if p = run.initAgain(); p == nil {
 			return run.finishInline()

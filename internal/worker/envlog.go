@@ -42,6 +42,7 @@ type envLog struct {
 	arn              string
 	name             string
 	version          string
+	initialization   string // how the environment came to be
 
 	mu      sync.Mutex
 	partial []byte // the last line's beginning, without its newline
@@ -76,6 +77,7 @@ func newEnvLog(sink telemetry.LogSink, log *slog.Logger, id telemetry.LogStreamI
 		arn:              fn.ID.ARN(),
 		name:             fn.ID.Name,
 		version:          fn.Version,
+		initialization:   initializationOnDemand,
 	}
 }
 
@@ -93,7 +95,7 @@ func (l *envLog) initStart(rt Runtime, phase string) {
 			level = "DEBUG"
 		}
 		l.platformEvent(now, level, "platform.initStart", initStartRecord{
-			initializationType, phase, rt.Version, rt.VersionARN, l.name, l.version,
+			l.initialization, phase, rt.Version, rt.VersionARN, l.name, l.version,
 		})
 	}
 	if rt.Notice != "" && phase == phaseInit {
@@ -115,10 +117,40 @@ func (l *envLog) initDone(took time.Duration, phase, status, errorType string) {
 		if status != StatusSuccess {
 			level = "WARN"
 		}
-		l.platformEvent(now, level, "platform.initRuntimeDone", initDoneRecord{initializationType, phase, status, errorType})
-		l.platformEvent(now, level, "platform.initReport", initReportRecord{initializationType, phase, status, errorType, initMetrics{millis(took)}})
+		l.platformEvent(now, level, "platform.initRuntimeDone", initDoneRecord{l.initialization, phase, status, errorType})
+		l.platformEvent(now, level, "platform.initReport", initReportRecord{l.initialization, phase, status, errorType, initMetrics{millis(took)}})
 	case status != StatusSuccess:
 		l.platform(now, textLines{}.initReport(l.line[:0], took, phase, status, errorType))
+	}
+	l.send()
+}
+
+func (l *envLog) restoreStart(rt Runtime) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.json {
+		l.platformEvent(now, "INFO", "platform.restoreStart", restoreStartRecord{l.name, l.version, rt.Version, rt.VersionARN})
+	} else {
+		l.platform(now, textLines{}.restoreStart(l.line[:0], rt))
+	}
+	l.send()
+}
+
+func (l *envLog) restoreDone(took time.Duration, status, errorType string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.flushPartial(now)
+	if l.json {
+		done, rep := "DEBUG", "INFO"
+		if status != StatusSuccess {
+			done, rep = "WARN", "WARN"
+		}
+		l.platformEvent(now, done, "platform.restoreRuntimeDone", restoreDoneRecord{status, errorType})
+		l.platformEvent(now, rep, "platform.restoreReport", restoreReportRecord{status, errorType, initMetrics{millis(took)}})
+	} else {
+		l.platform(now, textLines{}.restoreReport(l.line[:0], took, status, errorType))
 	}
 	l.send()
 }
@@ -160,7 +192,11 @@ func (l *envLog) end(r *report, f *failure, producedBytes int) []byte {
 			done, rep = "WARN", "WARN"
 		}
 		l.platformEvent(now, done, "platform.runtimeDone", runtimeDoneRecord{r.requestID, r.status, r.errorType, doneMetrics{millis(r.duration), producedBytes}, r.trace.record()})
-		m := reportMetrics{millis(r.duration), int64(r.billed() / time.Millisecond), r.memoryMiB, r.maxMemoryMiB, nil}
+		m := reportMetrics{millis(r.duration), int64(r.billed() / time.Millisecond), r.memoryMiB, r.maxMemoryMiB, nil, nil, nil}
+		if r.restore.whole > 0 {
+			whole, billed := millis(r.restore.whole), int64(ceilMillis(r.restore.billed)/time.Millisecond)
+			m.RestoreMs, m.BilledRestoreMs = &whole, &billed
+		}
 		if r.init > 0 {
 			d := millis(r.init)
 			m.InitDurationMs = &d

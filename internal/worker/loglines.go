@@ -10,9 +10,16 @@ import (
 )
 
 const (
-	logFormatJSON      = "JSON"
-	initializationType = "on-demand"
-	isoMillis          = "2006-01-02T15:04:05.000Z"
+	logFormatJSON = "JSON"
+	isoMillis     = "2006-01-02T15:04:05.000Z"
+)
+
+// Values of AWS_LAMBDA_INITIALIZATION_TYPE. Source: Lambda developer guide, "Defined runtime
+// environment variables".
+const (
+	initializationOnDemand    = "on-demand"
+	initializationProvisioned = "provisioned-concurrency"
+	initializationSnapStart   = "snap-start"
 )
 
 // Phases of an INIT as INIT_REPORT and platform.initReport name them.
@@ -51,6 +58,8 @@ type report struct {
 	requestID    aws.RequestID
 	duration     time.Duration
 	init         time.Duration // 0: none in this invoke
+	restore      restoreTook
+	initBilled   bool // false for an environment that was provisioned
 	memoryMiB    int
 	maxMemoryMiB int
 	status       string
@@ -63,10 +72,19 @@ type report struct {
 
 // billed is the duration AWS bills: INIT and invoke in whole milliseconds,
 // rounded up. Source: AWS Compute Blog, "AWS Lambda standardizes billing for
-// INIT phase" (August 2025).
+// INIT phase" (August 2025). The first REPORT of a provisioned environment names its
+// INIT too, which provisioning has paid for.
 func (r *report) billed() time.Duration {
-	total := r.duration + r.init
-	return (total + time.Millisecond - 1) / time.Millisecond * time.Millisecond
+	total := r.duration
+	if r.initBilled {
+		total += r.init
+	}
+	total += r.restore.billed
+	return ceilMillis(total)
+}
+
+func ceilMillis(d time.Duration) time.Duration {
+	return (d + time.Millisecond - 1) / time.Millisecond * time.Millisecond
 }
 
 // textLines writes the platform's lines as plain text, byte for byte as AWS
@@ -88,6 +106,29 @@ func (textLines) initReport(b []byte, took time.Duration, phase, status, errorTy
 	b = append(b, phase...)
 	b = append(b, "\tStatus: "...)
 	b = append(b, textStatus(status)...)
+	if errorType != "" {
+		b = append(b, "\tError Type: "...)
+		b = append(b, errorType...)
+	}
+	return append(b, '\n')
+}
+
+func (textLines) restoreStart(b []byte, rt Runtime) []byte {
+	b = append(b, "RESTORE_START Runtime Version: "...)
+	b = append(b, rt.Version...)
+	b = append(b, "\tRuntime Version ARN: "...)
+	b = append(b, rt.VersionARN...)
+	return append(b, '\n')
+}
+
+func (textLines) restoreReport(b []byte, took time.Duration, status, errorType string) []byte {
+	b = append(b, "RESTORE_REPORT Restore Duration: "...)
+	b = appendMillis(b, took)
+	b = append(b, " ms"...)
+	if status != StatusSuccess {
+		b = append(b, "\tStatus: "...)
+		b = append(b, textStatus(status)...)
+	}
 	if errorType != "" {
 		b = append(b, "\tError Type: "...)
 		b = append(b, errorType...)
@@ -126,6 +167,13 @@ func (textLines) report(b []byte, r *report) []byte {
 	if r.init > 0 {
 		b = append(b, "Init Duration: "...)
 		b = appendMillis(b, r.init)
+		b = append(b, " ms\t"...)
+	}
+	if r.restore.whole > 0 {
+		b = append(b, "Restore Duration: "...)
+		b = appendMillis(b, r.restore.whole)
+		b = append(b, " ms\tBilled Restore Duration: "...)
+		b = strconv.AppendInt(b, int64(ceilMillis(r.restore.billed)/time.Millisecond), 10)
 		b = append(b, " ms\t"...)
 	}
 	if r.showStatus {

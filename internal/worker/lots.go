@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/sandbox"
 )
 
@@ -30,33 +31,65 @@ const (
 	// holdMax is how long after a claim parking waits while INITs want every
 	// core: an INIT that lasts longer mostly waits for something itself.
 	holdMax = 250 * time.Millisecond
+	// holdStocked is how long after a claim parking waits while every lot has a
+	// sandbox left: a small program has started by then.
+	holdStocked = 6 * time.Millisecond
 )
 
 type lotsOptions struct {
-	park func(context.Context, Runtime) (sandbox.Sandbox, error)
+	// park parks a sandbox, and starts the runtime in it if started.
+	park    func(_ context.Context, _ Runtime, started bool) (*parkedBox, error)
+	destroy func(*parkedBox)
 	// busy tells that the cores have enough to do with INITs; nil: never.
 	busy func() bool
 	max  int
-	log  *slog.Logger
+	// startedMax and startedMemory bound the runtimes that wait.
+	startedMax    int
+	startedMemory int64
+	log           *slog.Logger
 }
 
-// lots holds the parked sandboxes, one lot for each runtime.
+// lotKey is what parked sandboxes have in common.
+type lotKey struct {
+	isolation record.Isolation
+	runtime   string // Runtime.Key
+	started   string // startedKey; "" is the lot of bare sandboxes
+}
+
+// lots holds the parked sandboxes, one lot for each runtime and isolation.
 type lots struct {
 	opts lotsOptions
 	wake chan struct{}
 
 	mu        sync.Mutex
-	lots      map[string]*lot
+	lots      map[lotKey]*lot
 	parked    int       // over all lots, with those being parked
+	started   int       // those of them whose runtime waits
+	bytes     int64     // what these hold
 	lastClaim time.Time // the last claim
 	closed    bool
 }
 
 type lot struct {
 	runtime Runtime
-	parked  []sandbox.Sandbox
+	started bool
+	refused bool // the driver starts nothing ahead
+	bytes   int64
+	parked  []*parkedBox
 	parking int
 	demand  demand
+}
+
+// target is how many should be parked in the lot.
+func (lt *lot) target(now time.Time) int {
+	n := lt.demand.target(now)
+	switch {
+	case lt.refused:
+		return 0
+	case lt.started:
+		return min(n, startedLotMax)
+	}
+	return n
 }
 
 // demand predicts how many sandboxes the next moments want: the most that were
@@ -96,40 +129,70 @@ func (d *demand) target(now time.Time) int {
 }
 
 func newLots(opts lotsOptions) *lots {
-	return &lots{opts: opts, wake: make(chan struct{}, 1), lots: map[string]*lot{}}
+	return &lots{opts: opts, wake: make(chan struct{}, 1), lots: map[lotKey]*lot{}}
 }
 
 // want makes a lot for the runtime without taking from it.
-func (l *lots) want(rt Runtime) {
+func (l *lots) want(rt Runtime, started bool) {
 	l.mu.Lock()
-	lt := l.lot(rt)
+	lt := l.lot(rt, started)
 	lt.demand.lastClaim = time.Now()
 	l.mu.Unlock()
 	l.nudge()
 }
 
 // claim takes a parked sandbox, or parks one now if there is none.
-func (l *lots) claim(ctx context.Context, rt Runtime) (sandbox.Sandbox, error) {
+func (l *lots) claim(ctx context.Context, rt Runtime) (*parkedBox, error) {
+	b, err := l.take(rt, false)
+	if b != nil || err != nil {
+		return b, err
+	}
+	return l.opts.park(ctx, rt, false)
+}
+
+// claimStarted takes a runtime that waits for its function, or nil if there is none: to
+// start one and then wait for it would be no faster than to start it for the function.
+func (l *lots) claimStarted(rt Runtime) *parkedBox {
+	for {
+		b, err := l.take(rt, true)
+		if b == nil || err != nil {
+			return nil
+		}
+		if b.alive() {
+			return b
+		}
+		go l.opts.destroy(b)
+	}
+}
+
+func (l *lots) take(rt Runtime, started bool) (*parkedBox, error) {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
 		return nil, ErrClosed
 	}
-	lt := l.lot(rt)
+	lt := l.lot(rt, started)
 	l.lastClaim = time.Now()
 	lt.demand.claim(l.lastClaim)
-	var b sandbox.Sandbox
+	var b *parkedBox
 	if n := len(lt.parked); n > 0 {
 		b = lt.parked[n-1]
-		lt.parked = lt.parked[:n-1]
-		l.parked--
+		l.remove(lt, n-1)
 	}
 	l.mu.Unlock()
 	l.nudge()
-	if b != nil {
-		return b, nil
+	return b, nil
+}
+
+// remove takes a parked box out of the lot and of the counts.
+func (l *lots) remove(lt *lot, i int) {
+	b := lt.parked[i]
+	lt.parked = slices.Delete(lt.parked, i, i+1)
+	l.parked--
+	if lt.started {
+		l.started--
+		l.bytes -= b.bytes
 	}
-	return l.opts.park(ctx, rt)
 }
 
 // run keeps the lots at their targets until ctx ends.
@@ -141,7 +204,7 @@ func (l *lots) run(ctx context.Context) {
 	slots := make(chan struct{}, parksAtOnce)
 	for {
 		for _, surplus := range l.surplus(time.Now()) {
-			l.destroy(surplus)
+			l.opts.destroy(surplus)
 		}
 		hold := l.hold(time.Now())
 		for hold == 0 {
@@ -173,40 +236,59 @@ func (l *lots) run(ctx context.Context) {
 	}
 }
 
-// hold is how long nothing is parked ahead, so that it takes no processor time
-// from the INITs that somebody waits for.
+// hold is how long nothing is parked ahead, so that it takes nothing from the INITs
+// that somebody waits for: neither processor time where they want every core, nor
+// the kernel's locks (one start beside one park takes three times as long) while
+// whoever comes next finds a sandbox anyway.
 func (l *lots) hold(now time.Time) time.Duration {
-	if l.opts.busy == nil || !l.opts.busy() {
-		return 0
-	}
+	busy := l.opts.busy != nil && l.opts.busy()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return max(0, holdMax-now.Sub(l.lastClaim))
+	var most time.Duration
+	switch {
+	case busy:
+		most = holdMax
+	case l.stocked(now):
+		most = holdStocked
+	}
+	return max(0, most-now.Sub(l.lastClaim))
+}
+
+// stocked tells that no lot has run empty.
+func (l *lots) stocked(now time.Time) bool {
+	for _, lt := range l.lots {
+		if len(lt.parked) == 0 && lt.demand.target(now) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // close destroys what is parked.
-func (l *lots) close() error {
+func (l *lots) close() {
 	l.mu.Lock()
 	l.closed = true
-	var all []sandbox.Sandbox
+	var all []*parkedBox
 	for _, lt := range l.lots {
 		all = append(all, lt.parked...)
 		lt.parked = nil
 	}
-	l.parked = 0
+	l.parked, l.started, l.bytes = 0, 0, 0
 	l.mu.Unlock()
-	var errs []error
 	for _, b := range all {
-		errs = append(errs, l.destroy(b))
+		l.opts.destroy(b)
 	}
-	return errors.Join(errs...)
 }
 
-func (l *lots) lot(rt Runtime) *lot {
-	lt := l.lots[rt.Key]
+func (l *lots) lot(rt Runtime, started bool) *lot {
+	key := lotKey{isolation: rt.Isolation, runtime: rt.Key}
+	if started {
+		key.started = startedKey(rt)
+	}
+	lt := l.lots[key]
 	if lt == nil {
-		lt = &lot{runtime: rt}
-		l.lots[rt.Key] = lt
+		lt = &lot{runtime: rt, started: started, bytes: startedGuess}
+		l.lots[key] = lt
 	}
 	return lt
 }
@@ -228,13 +310,19 @@ func (l *lots) neediest(now time.Time) *lot {
 	var best *lot
 	most := 0
 	for _, lt := range l.lots {
-		if lack := lt.demand.target(now) - len(lt.parked) - lt.parking; lack > most {
+		if lt.started && (l.started >= l.opts.startedMax || l.bytes+int64(lt.parking+1)*lt.bytes > l.opts.startedMemory) {
+			continue
+		}
+		if lack := lt.target(now) - len(lt.parked) - lt.parking; lack > most {
 			best, most = lt, lack
 		}
 	}
 	if best != nil {
 		best.parking++
 		l.parked++
+		if best.started {
+			l.started++
+		}
 	}
 	return best
 }
@@ -242,9 +330,10 @@ func (l *lots) neediest(now time.Time) *lot {
 func (l *lots) fill(ctx context.Context, lt *lot) {
 	parkCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	b, err := l.opts.park(parkCtx, lt.runtime)
-	if err != nil && ctx.Err() == nil {
-		l.opts.log.Warn("a sandbox could not be parked", "runtime", lt.runtime.Key, "error", err)
+	b, err := l.opts.park(parkCtx, lt.runtime, lt.started)
+	unsupported := errors.Is(err, sandbox.ErrUnsupported)
+	if err != nil && !unsupported && ctx.Err() == nil {
+		l.opts.log.Warn("a sandbox could not be parked", "runtime", lt.runtime.Key, "isolation", lt.runtime.Isolation, "error", err)
 		// The place stays reserved for the pause, so that a broken host is not asked in a loop.
 		select {
 		case <-ctx.Done():
@@ -253,44 +342,52 @@ func (l *lots) fill(ctx context.Context, lt *lot) {
 	}
 	l.mu.Lock()
 	lt.parking--
+	lt.refused = lt.refused || lt.started && unsupported
 	keep := err == nil && !l.closed && ctx.Err() == nil
-	if keep {
+	switch {
+	case keep:
 		lt.parked = append(lt.parked, b)
-	} else {
+		if lt.started {
+			l.bytes += b.bytes
+			lt.bytes = b.bytes
+		}
+	default:
 		l.parked--
+		if lt.started {
+			l.started--
+		}
 	}
 	l.mu.Unlock()
 	if err == nil && !keep {
-		l.destroy(b)
+		l.opts.destroy(b)
 	}
 }
 
 // surplus takes out what is parked beyond the targets.
-func (l *lots) surplus(now time.Time) []sandbox.Sandbox {
+func (l *lots) surplus(now time.Time) []*parkedBox {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []sandbox.Sandbox
+	var out []*parkedBox
 	for key, lt := range l.lots {
-		target := lt.demand.target(now)
+		for i := len(lt.parked) - 1; i >= 0; i-- {
+			if !lt.parked[i].alive() { // its runtime has ended, or lost its connection
+				out = append(out, lt.parked[i])
+				l.remove(lt, i)
+			}
+		}
+		target := lt.target(now)
 		// Shrink only to half as much again: parking is cheaper kept than redone.
-		for keep := target + target/2; len(lt.parked) > keep; l.parked-- {
+		for keep := target + target/2; len(lt.parked) > keep; {
 			n := len(lt.parked) - 1
 			out = append(out, lt.parked[n])
-			lt.parked = lt.parked[:n]
+			l.remove(lt, n)
+		}
+		if target == 0 && lt.refused && now.Sub(lt.demand.lastClaim) <= lotForget {
+			continue // remembered, so that it is not asked again
 		}
 		if target == 0 && len(lt.parked) == 0 && lt.parking == 0 {
 			delete(l.lots, key)
 		}
 	}
 	return out
-}
-
-func (l *lots) destroy(b sandbox.Sandbox) error {
-	ctx, cancel := context.WithTimeout(context.Background(), destroyTimeout)
-	defer cancel()
-	if err := b.Destroy(ctx); err != nil {
-		l.opts.log.Error("a parked sandbox was not removed; the next start reaps it", "sandbox", b.ID(), "error", err)
-		return err
-	}
-	return nil
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	"github.com/lambdad/lambdad/internal/sandbox"
 )
 
 func TestDemand(t *testing.T) {
@@ -45,7 +43,7 @@ func TestDemand(t *testing.T) {
 
 func TestSurplusIsGivenUp(t *testing.T) {
 	parked := 0
-	l := newLots(lotsOptions{max: 10, park: func(context.Context, Runtime) (sandbox.Sandbox, error) {
+	l := newLots(lotsOptions{max: 10, park: func(context.Context, Runtime, bool) (*parkedBox, error) {
 		parked++
 		return nil, errors.New("broken host")
 	}})
@@ -54,8 +52,10 @@ func TestSurplusIsGivenUp(t *testing.T) {
 		t.Errorf("claim of nothing: %v, parked %d", err, parked)
 	}
 	now := time.Now()
-	lt := l.lots["a"]
-	lt.parked = make([]sandbox.Sandbox, 5)
+	lt := l.lots[lotKey{runtime: "a"}]
+	for range 5 {
+		lt.parked = append(lt.parked, &parkedBox{})
+	}
 	l.parked = 5
 	if got := l.surplus(now); len(got) != 2 || l.parked != 3 {
 		t.Errorf("%d given up, %d left", len(got), l.parked)
@@ -63,9 +63,7 @@ func TestSurplusIsGivenUp(t *testing.T) {
 	if got := l.surplus(now.Add(2 * lotForget)); len(got) != 3 || l.parked != 0 || len(l.lots) != 0 {
 		t.Errorf("%d given up, %d left in %d lots", len(got), l.parked, len(l.lots))
 	}
-	if err := l.close(); err != nil {
-		t.Error(err)
-	}
+	l.close()
 	if _, err := l.claim(context.Background(), rt); !errors.Is(err, ErrClosed) {
 		t.Errorf("claim after close: %v", err)
 	}
@@ -85,7 +83,11 @@ func TestParkingWaitsForINIT(t *testing.T) {
 		t.Errorf("later: held for %s", got)
 	}
 	busy = false
+	if got := l.hold(now); got != holdStocked {
+		t.Errorf("with sandboxes left: held for %s", got)
+	}
+	l.lots[lotKey{}] = &lot{demand: demand{began: now, lastClaim: now}}
 	if got := l.hold(now); got != 0 {
-		t.Errorf("with a core to spare: held for %s", got)
+		t.Errorf("with an empty lot: held for %s", got)
 	}
 }

@@ -105,4 +105,24 @@ type reportMetrics struct {
 	MemorySizeMB     int     `json:"memorySizeMB"`
 	MaxMemoryUsedMB  int     `json:"maxMemoryUsedMB"`
 	InitDurationMs   *millis `json:"initDurationMs,omitempty"`
+	RestoreMs        *millis `json:"restoreDurationMs,omitempty"`
+	BilledRestoreMs  *int64  `json:"billedRestoreDurationMs,omitempty"`
+}
+
+type restoreStartRecord struct {
+	FunctionName      string `json:"functionName"`
+	FunctionVersion   string `json:"functionVersion"`
+	RuntimeVersion    string `json:"runtimeVersion,omitempty"`
+	RuntimeVersionARN string `json:"runtimeVersionArn,omitempty"`
+}
+
+type restoreDoneRecord struct {
+	Status    string `json:"status"`
+	ErrorType string `json:"errorType,omitempty"`
+}
+
+type restoreReportRecord struct {
+	Status    string      `json:"status"`
+	ErrorType string      `json:"errorType,omitempty"`
+	Metrics   initMetrics `json:"metrics"`
 }

@@ -50,47 +50,6 @@ type process struct {
 	closeOnce sync.Once
 }
 
-// launch claims a parked sandbox and starts the runtime in it.
-func (e *Environment) launch(ctx context.Context, argv []string) (*process, error) {
-	w := e.worker
-	box, err := w.lots.claim(ctx, e.runtime)
-	if err != nil {
-		return nil, fmt.Errorf("claim a sandbox: %w", err)
-	}
-	program, err := box.Start(ctx, sandbox.StartSpec{
-		Owner:   e.fn.ID.Account,
-		Label:   e.fn.ID.QualifiedARN(e.fn.Version),
-		CodeDir: e.codeDir,
-		Mounts:  e.runtime.Mounts,
-		Argv:    argv,
-		Env:     variablesOf(e.fn, e.runtime, e.log.id, e.credentials),
-		Dir:     e.runtime.Dir,
-		Limits:  limitsOf(e.fn, box, w.opts.Strict),
-	})
-	if err != nil {
-		w.destroySandbox(box)
-		return nil, fmt.Errorf("start the runtime: %w", err)
-	}
-	p := &process{
-		box:        box,
-		program:    program,
-		session:    w.opts.RuntimeAPI(box.RuntimeAPI()),
-		log:        e.log,
-		exitSeen:   make(chan struct{}),
-		outputDone: make(chan struct{}),
-	}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.timer = time.AfterFunc(time.Hour, p.expire)
-	p.timer.Stop()
-	p.raw = nonblocking(program.Output())
-	go p.pump()
-	go p.watch()
-	if w.opts.Endpoint != nil {
-		go w.opts.Endpoint(box.Endpoint())
-	}
-	return p, nil
-}
-
 // close removes the sandbox and ends the session, in this order, so that the
 // program never sees its Runtime API go and complains in the log. It is idempotent.
 func (p *process) close(w *Worker) {

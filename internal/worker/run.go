@@ -20,6 +20,7 @@ type Metered struct {
 	Began        time.Time
 	Duration     time.Duration
 	Init         time.Duration // 0 when the environment was warm
+	Restore      time.Duration // likewise, of a snapshot
 	Billed       time.Duration
 	CPU          time.Duration // of the environment since it was last read
 	MemoryMiB    int
@@ -38,6 +39,7 @@ type invokeRun struct {
 	began     time.Time
 	trace     trace
 	init      time.Duration
+	restore   restoreTook
 	duration  time.Duration
 	outcome   *runtimeapi.Outcome // nil when the runtime did not answer
 	status    string
@@ -150,11 +152,13 @@ func (r *invokeRun) finish() []byte {
 	if p != nil {
 		p.drain()
 	}
-	cpu := e.readUsage(p, r.init > 0 || r.failure != nil)
+	cpu := e.readUsage(p, r.init > 0 || r.restore.whole > 0 || r.failure != nil)
 	rep := report{
 		requestID:    r.in.RequestID,
 		duration:     r.duration,
 		init:         r.init,
+		restore:      r.restore,
+		initBilled:   !e.provisioned,
 		memoryMiB:    e.fn.MemoryMiB,
 		maxMemoryMiB: r.maxMemoryMiB(),
 		status:       r.status,
@@ -166,7 +170,7 @@ func (r *invokeRun) finish() []byte {
 	if m := e.worker.opts.Meter; m != nil {
 		m.Invoked(Metered{
 			Function: e.fn.ID, Version: e.fn.Version, TenantID: e.tenant, Architecture: e.fn.Architecture, RequestID: r.in.RequestID, Began: r.began,
-			Duration: r.duration, Init: r.init, Billed: rep.billed(), CPU: cpu,
+			Duration: r.duration, Init: r.init, Restore: r.restore.whole, Billed: rep.billed(), CPU: cpu,
 			MemoryMiB: rep.memoryMiB, MaxMemoryMiB: rep.maxMemoryMiB, TmpMiB: e.fn.TmpMiB, BytesOut: len(r.payload),
 			Status: r.status, ErrorType: r.errorType,
 		})

@@ -22,13 +22,8 @@ const (
 // reserves cannot be overridden; the rest can. Source: Lambda developer guide,
 // "Defined runtime environment variables", and the recorded
 // test_lambda_init_environment.
-func variablesOf(fn *record.Function, rt Runtime, stream telemetry.LogStreamID, creds TemporaryCredentials) []string {
-	vars := map[string]string{
-		"LANG":                     "en_US.UTF-8",
-		"LD_LIBRARY_PATH":          "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
-		"PATH":                     "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
-		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-	}
+func variablesOf(fn *record.Function, rt Runtime, stream telemetry.LogStreamID, creds TemporaryCredentials, initialization string) []string {
+	vars := baseVariables(Runtime{})
 	if strings.HasPrefix(fn.Runtime, "provided") {
 		if fn.Runtime == "provided.al2" { // the one whose image has no /var/lang
 			vars["LD_LIBRARY_PATH"] = strings.TrimPrefix(vars["LD_LIBRARY_PATH"], "/var/lang/lib:")
@@ -66,7 +61,7 @@ func variablesOf(fn *record.Function, rt Runtime, stream telemetry.LogStreamID, 
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(fn.MemoryMiB),
 		"AWS_LAMBDA_FUNCTION_NAME":        fn.ID.Name,
 		"AWS_LAMBDA_FUNCTION_VERSION":     fn.Version,
-		"AWS_LAMBDA_INITIALIZATION_TYPE":  initializationType,
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  initialization,
 		"AWS_LAMBDA_LOG_GROUP_NAME":       stream.Group,
 		"AWS_LAMBDA_LOG_STREAM_NAME":      stream.Stream,
 		"AWS_LAMBDA_RUNTIME_API":          sandbox.RuntimeAPIAddress,
@@ -85,7 +80,33 @@ func variablesOf(fn *record.Function, rt Runtime, stream telemetry.LogStreamID, 
 		vars["AWS_LAMBDA_LOG_FORMAT"] = logFormatJSON
 		vars["AWS_LAMBDA_LOG_LEVEL"] = applicationLevelOf(fn.Logging)
 	}
-	out := make([]string, 0, len(vars))
+	return listOf(vars)
+}
+
+// baseVariables are those that no function changes, and all that a runtime of AWS's is
+// started with before it has one.
+func baseVariables(rt Runtime) map[string]string {
+	vars := map[string]string{
+		"LANG":                     "en_US.UTF-8",
+		"LD_LIBRARY_PATH":          "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+		"PATH":                     "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+		"TZ":                       ":UTC",
+		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+		"AWS_LAMBDA_RUNTIME_API":   sandbox.RuntimeAPIAddress,
+		"LAMBDA_RUNTIME_DIR":       "/var/runtime",
+		"LAMBDA_TASK_ROOT":         "/var/task",
+	}
+	for _, v := range rt.Env {
+		if name, value, ok := strings.Cut(v, "="); ok {
+			vars[name] = value
+		}
+	}
+	return vars
+}
+
+// listOf is an environment as programs get it, in one order.
+func listOf(vars map[string]string) []string {
+	out := make([]string, 0, len(vars)+2)
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		out = append(out, name+"="+vars[name])
 	}

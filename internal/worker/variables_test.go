@@ -20,7 +20,7 @@ func TestVariablesOfRuntimes(t *testing.T) {
 		"provided.al2":    {[]string{"PATH=" + path, "LD_LIBRARY_PATH=" + libraries}, []string{"AWS_EXECUTION_ENV", "PWD", "SHLVL"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := variablesOf(&record.Function{Runtime: name}, Runtime{}, telemetry.LogStreamID{}, TemporaryCredentials{})
+			got := variablesOf(&record.Function{Runtime: name}, Runtime{}, telemetry.LogStreamID{}, TemporaryCredentials{}, initializationOnDemand)
 			for _, v := range tc.has {
 				if !slices.Contains(got, v) {
 					t.Errorf("%s is not in %q", v, got)

@@ -54,6 +54,8 @@ var (
 	ErrClosed = errors.New("worker: closed")
 	// ErrRuntime means that this host has not the function's runtime.
 	ErrRuntime = errors.New("worker: no such runtime here")
+	// ErrIsolation means that this host cannot isolate as the environment must be.
+	ErrIsolation = errors.New("worker: no such isolation here")
 	// ErrRole means that no credentials of the function's role can be had.
 	ErrRole = errors.New("worker: the function's role gives no credentials")
 )
@@ -90,7 +92,15 @@ type Runtime struct {
 	Rootfs sandbox.Rootfs
 	// Mounts come at Start, e.g. the runtime client at /var/runtime.
 	Mounts []sandbox.Mount
-	Argv   []string // empty: the code brings its own bootstrap
+	// Isolation is the environment's; the worker fills it in.
+	Isolation record.Isolation
+	Argv      []string // empty: the code brings its own bootstrap
+	// Waits: with waitVariable in its environment it can be started before its function is
+	// known, and waits in runtimeapi.GateStart.
+	Waits bool
+	// Copies: with templateVariable in its environment it waits in runtimeapi.GateRestore
+	// after INIT, and can be copied there where the driver does that.
+	Copies bool
 	Env    []string // NAME=value, added to what AWS documents
 	Dir    string   // "" is /var/task
 	// Version and VersionARN are what INIT_START prints, e.g. "python:3.13.v1".
@@ -113,6 +123,10 @@ type Session interface {
 	WaitNext(ctx context.Context) error
 	// Drain reads what a runtime that ended had still sent, and closes.
 	Drain(ctx context.Context) error
+	// WaitGate returns nil when the runtime waits at the gate, at this moment.
+	WaitGate(ctx context.Context, at runtimeapi.Gate) error
+	// OpenGate answers it, now or when it comes.
+	OpenGate(at runtimeapi.Gate, body []byte) error
 	Close() error
 }
 
@@ -136,13 +150,16 @@ type Meter interface {
 
 // Options are a worker's doors and bounds.
 type Options struct {
-	Driver      sandbox.Driver
+	Driver sandbox.Driver // of every isolation, where Drivers is nil
+	// Drivers gives the driver of an isolation that is wanted; the text of its error says
+	// what this host lacks. "" is that of whoever names none.
+	Drivers     func(context.Context, record.Isolation) (sandbox.Driver, error)
 	Code        Code
 	Runtimes    Runtimes
 	Credentials Credentials
 	Logs        telemetry.LogSink
 	// RuntimeAPI serves the Runtime API on a sandbox's listener; nil is runtimeapi.Serve.
-	RuntimeAPI func(net.Listener) Session
+	RuntimeAPI func(net.Listener, runtimeapi.Options) Session
 	// Endpoint serves lambdad's own API on a sandbox's listener until it is
 	// closed. nil serves nothing.
 	Endpoint func(net.Listener)
@@ -153,15 +170,24 @@ type Options struct {
 	CredentialsTTL time.Duration
 	InitTimeout    time.Duration
 	ParkedMax      int // parked sandboxes on this host; 0 is parkedMaxDefault
-	Log            *slog.Logger
+	// StartedMax bounds runtimes that wait for a function; 0 is startedMaxDefault, and a
+	// negative number is none.
+	StartedMax int
+	// Templates says when function versions get templates; "" is TemplatesAuto.
+	Templates TemplatesMode
+	// TemplatesMax and TemplatesMemory bound them, on this host; 0 are the defaults.
+	TemplatesMax    int
+	TemplatesMemory int64
+	Log             *slog.Logger
 }
 
 // Worker is one host.
 type Worker struct {
-	opts  Options
-	log   *slog.Logger
-	lots  *lots
-	inits chan struct{} // a token for each INIT that runs
+	opts      Options
+	log       *slog.Logger
+	lots      *lots
+	templates *templates
+	inits     chan struct{} // a token for each INIT that runs
 
 	mu     sync.Mutex
 	envs   map[*Environment]struct{}
@@ -175,11 +201,15 @@ type Worker struct {
 // New makes a worker and begins its background work. The caller has called
 // Driver.Reap before.
 func New(opts Options) (*Worker, error) {
-	if opts.Driver == nil || opts.Code == nil || opts.Runtimes == nil || opts.Credentials == nil || opts.Logs == nil {
+	if opts.Driver == nil && opts.Drivers == nil || opts.Code == nil || opts.Runtimes == nil || opts.Credentials == nil || opts.Logs == nil {
 		return nil, errors.New("worker: a door is missing in the options")
 	}
+	if opts.Drivers == nil {
+		only := opts.Driver
+		opts.Drivers = func(context.Context, record.Isolation) (sandbox.Driver, error) { return only, nil }
+	}
 	if opts.RuntimeAPI == nil {
-		opts.RuntimeAPI = func(l net.Listener) Session { return runtimeapi.Serve(l, runtimeapi.Options{}) }
+		opts.RuntimeAPI = func(l net.Listener, o runtimeapi.Options) Session { return runtimeapi.Serve(l, o) }
 	}
 	if opts.CredentialsTTL == 0 {
 		opts.CredentialsTTL = credentialsTTLDefault
@@ -189,6 +219,15 @@ func New(opts Options) (*Worker, error) {
 	}
 	if opts.ParkedMax == 0 {
 		opts.ParkedMax = parkedMaxDefault
+	}
+	if opts.TemplatesMax == 0 {
+		opts.TemplatesMax = templatesMaxDefault
+	}
+	if opts.TemplatesMemory == 0 {
+		opts.TemplatesMemory = templatesMemoryDefault
+	}
+	if opts.StartedMax == 0 {
+		opts.StartedMax = startedMaxDefault
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -203,29 +242,46 @@ func New(opts Options) (*Worker, error) {
 		running: ctx,
 	}
 	w.lots = newLots(lotsOptions{
-		park: w.park,
-		busy: func() bool { return len(w.inits) >= runtime.NumCPU() },
-		max:  opts.ParkedMax,
-		log:  w.log,
+		park: func(ctx context.Context, rt Runtime, started bool) (*parkedBox, error) {
+			if started {
+				return w.parkStarted(ctx, rt)
+			}
+			return w.park(ctx, rt)
+		},
+		destroy: w.destroyParked,
+		busy:    func() bool { return len(w.inits) >= runtime.NumCPU() },
+		max:     opts.ParkedMax, startedMax: max(0, opts.StartedMax), startedMemory: startedMemoryDefault,
+		log: w.log,
 	})
+	w.templates = newTemplates(w)
 	w.work.Go(func() { w.lots.run(ctx) })
+	w.work.Go(func() { w.templates.run(ctx) })
+	w.work.Go(func() { w.templates.makeAll(ctx) })
 	w.work.Go(func() { w.freezeIdle(ctx) })
 	return w, nil
 }
 
 // StartSpec says which environment is wanted.
 type StartSpec struct {
-	Function *record.Function
-	TenantID string
+	Function  *record.Function
+	TenantID  string
+	Isolation record.Isolation // "" is the host's usual one
+	// Provisioned: it is kept ready by configuration, not made for an invoke. Its INIT is
+	// no part of an invoke's bill.
+	Provisioned bool
 }
 
 // Prepare parks a sandbox for a runtime ahead of its first function.
-func (w *Worker) Prepare(ctx context.Context, identifier, architecture string) error {
+func (w *Worker) Prepare(ctx context.Context, identifier, architecture string, isolation record.Isolation) error {
 	rt, err := w.opts.Runtimes.Runtime(ctx, RuntimeWant{Identifier: identifier, Architecture: architecture})
 	if err != nil {
 		return fmt.Errorf("prepare %s: %w", identifier, err)
 	}
-	w.lots.want(rt)
+	rt.Isolation = isolation
+	w.lots.want(rt, false)
+	if w.opts.StartedMax > 0 && rt.Waits {
+		w.lots.want(rt, true)
+	}
 	return nil
 }
 
@@ -282,13 +338,16 @@ func (w *Worker) Close() error {
 	gone.Wait()
 	w.stop()
 	w.work.Wait()
-	return w.lots.close()
+	w.templates.close()
+	w.lots.close()
+	return nil
 }
 
 func (w *Worker) newEnvironment(spec StartSpec) (*Environment, error) {
 	now := time.Now()
-	e := &Environment{worker: w, fn: spec.Function, tenant: spec.TenantID}
+	e := &Environment{worker: w, fn: spec.Function, tenant: spec.TenantID, isolation: spec.Isolation, provisioned: spec.Provisioned}
 	e.log = newEnvLog(w.opts.Logs, w.log, logStreamOf(spec.Function, now), spec.Function)
+	e.log.initialization = e.initialization()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -304,12 +363,16 @@ func (w *Worker) forget(e *Environment) {
 	delete(w.envs, e)
 }
 
-func (w *Worker) park(ctx context.Context, rt Runtime) (sandbox.Sandbox, error) {
-	b, err := w.opts.Driver.Park(ctx, sandbox.ParkSpec{ID: newSandboxID(), Rootfs: rt.Rootfs, Network: w.opts.Network})
+func (w *Worker) park(ctx context.Context, rt Runtime) (*parkedBox, error) {
+	driver, err := w.opts.Drivers(ctx, rt.Isolation)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrIsolation, rt.Isolation, err)
+	}
+	b, err := driver.Park(ctx, sandbox.ParkSpec{ID: newSandboxID(), Rootfs: rt.Rootfs, Network: w.opts.Network})
 	if err != nil {
 		return nil, fmt.Errorf("park: %w", err)
 	}
-	return b, nil
+	return &parkedBox{Sandbox: b}, nil
 }
 
 func (w *Worker) destroySandbox(b sandbox.Sandbox) {

@@ -43,11 +43,16 @@ func (c *Code) Held() int {
 }
 
 // Runtimes has one runtime for every identifier.
-type Runtimes struct{ Err error }
+type Runtimes struct {
+	Err           error
+	Waits, Copies bool
+}
 
 // Runtime implements worker.Runtimes.
 func (r Runtimes) Runtime(_ context.Context, want worker.RuntimeWant) (worker.Runtime, error) {
 	return worker.Runtime{
+		Waits:      r.Waits,
+		Copies:     r.Copies,
 		Key:        want.Identifier,
 		Argv:       []string{"/bootstrap"},
 		Mounts:     []sandbox.Mount{{Source: "/client", Target: "/var/runtime"}},

@@ -27,6 +27,8 @@ type Proc struct {
 	API    string // host:port of the Runtime API
 	Spec   sandbox.StartSpec
 	Stdout io.Writer
+	// Copy: the program is a copy of a template's, and goes on where that one waits.
+	Copy bool
 }
 
 // Driver is a sandbox.Driver without isolation.
@@ -34,16 +36,20 @@ type Driver struct {
 	Main Main
 	// ParkErr and StartErr, if set, are asked before each step.
 	ParkErr, StartErr func() error
+	// PreloadErr and TemplateErr, if set, are asked before a program is started ahead or
+	// taken over. Preloads says whether sandboxes are Preloaders.
+	PreloadErr, TemplateErr func() error
 	// Usage is what every sandbox says of itself; nil says 36 MiB.
 	Usage func() sandbox.Usage
 
-	mu      sync.Mutex
-	live    map[*box]struct{}
-	parked  int
-	started int
-	frozen  int
-	thawed  int
-	shares  []int // every CPU share that a sandbox was given after its start
+	mu                           sync.Mutex
+	live                         map[*box]struct{}
+	parked                       int
+	started                      int
+	frozen                       int
+	thawed                       int
+	preloaded, templates, copies int
+	shares                       []int // every CPU share that a sandbox was given after its start
 }
 
 // Name implements sandbox.Driver.
@@ -96,13 +102,23 @@ func (d *Driver) Park(_ context.Context, spec sandbox.ParkSpec) (sandbox.Sandbox
 	return b, nil
 }
 
+// Ahead tells how many programs were started ahead, how many templates there are, and how
+// many sandboxes were made of templates.
+func (d *Driver) Ahead() (preloaded, templates, copies int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.preloaded, d.templates, d.copies
+}
+
 type box struct {
+	copy          *template
 	driver        *Driver
 	id            sandbox.ID
 	api, endpoint net.Listener
 
 	mu        sync.Mutex
 	prog      *program
+	furnished bool
 	destroyed bool
 }
 
@@ -121,21 +137,48 @@ func (b *box) Start(_ context.Context, spec sandbox.StartSpec) (sandbox.Program,
 	switch {
 	case b.destroyed:
 		return nil, sandbox.ErrDestroyed
-	case b.prog != nil:
+	case b.furnished:
 		return nil, errors.New("workertest: started twice")
 	}
+	b.furnished = true
+	b.driver.mu.Lock()
+	b.driver.started++
+	b.driver.mu.Unlock()
+	if b.prog != nil {
+		return b.prog, nil // Preload started it
+	}
+	if t := b.copy; t != nil && (t.owner != spec.Owner || t.codeDir != spec.CodeDir) {
+		return nil, errors.New("workertest: a copy of another owner's or another code's program")
+	}
+	return b.run(spec)
+}
+
+// Preload implements sandbox.Preloader.
+func (b *box) Preload(_ context.Context, spec sandbox.PreloadSpec) error {
+	if b.driver.PreloadErr != nil {
+		if err := b.driver.PreloadErr(); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.driver.mu.Lock()
+	b.driver.preloaded++
+	b.driver.mu.Unlock()
+	_, err := b.run(sandbox.StartSpec{Argv: spec.Argv, Env: spec.Env, Mounts: spec.Mounts})
+	return err
+}
+
+func (b *box) run(spec sandbox.StartSpec) (sandbox.Program, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	ctx, kill := context.WithCancel(context.Background())
-	p := &program{out: r, kill: kill, done: make(chan struct{})}
+	p := &program{out: r, kill: kill, done: make(chan struct{}), spec: spec}
 	b.prog = p
-	b.driver.mu.Lock()
-	b.driver.started++
-	b.driver.mu.Unlock()
 	go func() {
-		p.exit = b.driver.Main(ctx, &Proc{API: b.api.Addr().String(), Spec: spec, Stdout: w})
+		p.exit = b.driver.Main(ctx, &Proc{API: b.api.Addr().String(), Spec: spec, Stdout: w, Copy: b.copy != nil})
 		if ctx.Err() != nil {
 			p.exit = sandbox.Exit{Signal: syscall.SIGKILL}
 		}
@@ -199,6 +242,7 @@ type program struct {
 	kill context.CancelFunc
 	done chan struct{}
 	exit sandbox.Exit
+	spec sandbox.StartSpec
 }
 
 func (p *program) Output() io.Reader           { return p.out }

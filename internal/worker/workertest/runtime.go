@@ -43,6 +43,9 @@ func Runtime(h Handler) Main {
 			return sandbox.Exit{Code: 1}
 		}
 		defer c.Close()
+		if err := c.passGates(p); err != nil {
+			return sandbox.Exit{Code: 1}
+		}
 		for {
 			ev, err := c.Next()
 			if err != nil {
