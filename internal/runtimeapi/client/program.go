@@ -47,6 +47,8 @@ type Program struct {
 	// Waits says that the program can be started before its function is known, with
 	// WaitVariable in its environment: it waits in runtimeapi.GateStart.
 	Waits bool
+	// Copies says that after INIT it can wait in runtimeapi.GateRestore, to be copied there.
+	Copies bool
 }
 
 // WaitVariable makes a program wait for its function.
@@ -94,6 +96,7 @@ func (s Set) For(r Request) (Program, error) {
 	default:
 		return Program{}, fmt.Errorf("%q: %w", r.Runtime, ErrNoClient)
 	}
+	p.Copies = (language == "python" || language == "ruby") && r.ExecWrapper == ""
 	p.Waits = language != "java" && r.ExecWrapper == ""
 	p.Env = append(p.Env, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.Runtime)
 	if language != "java" { // AWS starts these through a shell
