@@ -349,6 +349,11 @@ def main():
         import lambdad_runtime_gate
 
         lambdad_runtime_gate.wait(api)
+    template = None
+    if "_LAMBDAD_TEMPLATE" in os.environ:
+        import lambdad_runtime_template as template
+
+        template.begin()
     set_up_path()
     if "logging" in sys.modules:
         import lambdad_runtime_logs
@@ -367,5 +372,7 @@ def main():
         api.post("init/error", to_json(error), errors.fields(error))
         sys.exit(1)
     flush()
+    if template is not None:
+        template.wait(api)
     while True:
         handle(api, handler, *api.next())

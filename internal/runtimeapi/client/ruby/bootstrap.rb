@@ -48,6 +48,7 @@ module Lambdad
       require_relative 'lambdad_gate'
       Gate.wait(api)
     end
+    template = ENV.delete('_LAMBDAD_TEMPLATE')
     ENV.delete('LC_CTYPE') if ENV['LC_CTYPE'] == 'C.UTF-8' # it did its work at the start; AWS has none
     task = ENV.fetch('LAMBDA_TASK_ROOT', '/var/task')
     $LOAD_PATH.unshift(task) unless $LOAD_PATH.include?(task)
@@ -56,6 +57,10 @@ module Lambdad
       require handler.file
     rescue Exception => e # rubocop:disable Lint/RescueException -- SystemExit and SyntaxError count, too
       init_failed(api, e)
+    end
+    if template
+      require_relative 'lambdad_template'
+      Template.wait(api, template)
     end
     loop { serve(api, handler, *api.next) }
   end
