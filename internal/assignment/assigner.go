@@ -27,6 +27,7 @@ const (
 var (
 	ErrQueueFull  = errors.New("assignment: too many invokes of the function wait")
 	ErrNoCapacity = errors.New("assignment: no memory for another environment")
+	ErrTooLarge   = errors.New("assignment: the environment wants more memory than there is")
 	ErrStart      = errors.New("assignment: the environment could not be started")
 	ErrDraining   = errors.New("assignment: draining")
 )
@@ -64,6 +65,8 @@ type Options struct {
 	MemoryMiB int // what all environments of the host together may promise
 	IdleMax   int // warm environments of all functions; 0 is idleMaxDefault
 	Config    Config
+	// Isolation says how environments of a version are to run now; nil leaves it to the host.
+	Isolation func(*record.Function) record.Isolation
 	Log       *slog.Logger
 }
 
@@ -106,6 +109,9 @@ func New(opts Options) (*Assigner, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	if opts.Isolation == nil {
+		opts.Isolation = func(*record.Function) record.Isolation { return "" }
+	}
 	opts.Config = opts.Config.withDefaults()
 	a := &Assigner{opts: opts, log: opts.Log, seed: maphash.MakeSeed(), budget: NewBudget(opts.MemoryMiB), askers: map[uint64]*shard{}}
 	for i := range a.functions {
@@ -124,7 +130,7 @@ func (a *Assigner) Invoke(fn *record.Function, tenantID string, in *worker.Invoc
 	if a.draining.Load() {
 		return worker.Result{}, ErrDraining
 	}
-	key := PoolKey{Function: fn.ID, Version: fn.Version, CodeSHA256: fn.CodeSHA256, Generation: fn.Generation, TenantID: tenantID}
+	key := a.poolKey(fn, tenantID)
 	for dead := 0; dead < redeliveries; {
 		s, sl, err := a.acquire(fn, key)
 		if err != nil {
@@ -145,6 +151,13 @@ func (a *Assigner) Invoke(fn *record.Function, tenantID string, in *worker.Invoc
 	return worker.Result{}, fmt.Errorf("%w: %d environments in a row were dead", ErrStart, redeliveries)
 }
 
+func (a *Assigner) poolKey(fn *record.Function, tenantID string) PoolKey {
+	return PoolKey{
+		Function: fn.ID, Version: fn.Version, CodeSHA256: fn.CodeSHA256, Generation: fn.Generation,
+		Isolation: a.opts.Isolation(fn), TenantID: tenantID,
+	}
+}
+
 // FunctionChanged gives up environments of a generation that is no more. It is
 // what record.Functions.Subscribe calls.
 func (a *Assigner) FunctionChanged(c record.Change) {
@@ -157,6 +170,9 @@ func (a *Assigner) FunctionChanged(c record.Change) {
 		s.step(Event{Kind: EventRemoved, Key: PoolKey{Version: c.Version}}, nil)
 	case c.Before == nil || c.Before.Generation != c.After.Generation:
 		s.step(Event{Kind: EventGeneration, Key: PoolKey{Version: c.Version, Generation: c.After.Generation}}, nil)
+	}
+	if c.Version == record.Latest && c.After != nil {
+		s.step(Event{Kind: EventIsolation, Key: PoolKey{Isolation: a.opts.Isolation(c.After)}}, nil)
 	}
 }
 

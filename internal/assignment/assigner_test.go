@@ -148,7 +148,7 @@ func TestMemoryIsBoundedAndIdleGivesWay(t *testing.T) {
 	}
 	large := workertest.Function("large")
 	large.MemoryMiB = 301
-	if _, err := n.invoke(large, "1"); !errors.Is(err, assignment.ErrNoCapacity) {
+	if _, err := n.invoke(large, "1"); !errors.Is(err, assignment.ErrTooLarge) {
 		t.Errorf("an environment larger than the host: %v", err)
 	}
 }

@@ -8,6 +8,8 @@ package assignment
 import (
 	"slices"
 	"time"
+
+	"github.com/lambdad/lambdad/internal/record"
 )
 
 // Config bounds a Core.
@@ -42,17 +44,18 @@ func (c Config) withDefaults() Config {
 type Core struct {
 	rate scalingRate
 
-	cfg      Config
-	pools    map[PoolKey]*pool
-	order    []*pool // as made: what is done never depends on a map's order
-	envs     map[EnvID]*env
-	lastEnv  EnvID
-	floor    map[string]generationFloor
-	keep     KeepAlive
-	lastDone time.Time // when the function last had a running invoke
-	idle     int
-	idleMiB  int
-	draining bool
+	cfg       Config
+	pools     map[PoolKey]*pool
+	order     []*pool // as made: what is done never depends on a map's order
+	envs      map[EnvID]*env
+	lastEnv   EnvID
+	floor     map[string]generationFloor
+	isolation record.Isolation // "" until it is told
+	keep      KeepAlive
+	lastDone  time.Time // when the function last had a running invoke
+	idle      int
+	idleMiB   int
+	draining  bool
 }
 
 // NewCore makes the core of one function.
@@ -76,21 +79,29 @@ func (c *Core) Step(now time.Time, ev Event, out []Effect) []Effect {
 	case EventGranted:
 		return c.granted(&ev, out)
 	case EventDenied:
-		return c.startFailed(ev.Env, ReasonNoCapacity, out)
+		return c.startFailed(now, ev.Env, ReasonTooLarge, out)
 	case EventStarted:
 		return c.started(now, &ev, out)
 	case EventStartFailed:
-		return c.startFailed(ev.Env, ReasonStartFailed, out)
+		return c.startFailed(now, ev.Env, ReasonStartFailed, out)
 	case EventDone:
 		return c.done(now, &ev, out)
 	case EventDestroyed:
 		return c.destroyed(ev.Env, out)
 	case EventGeneration:
 		c.floor[ev.Key.Version] = generationFloor{generation: ev.Key.Generation}
-		return c.dropStale(ev.Key.Version, out)
+		return c.dropStale(out)
 	case EventRemoved:
 		c.floor[ev.Key.Version] = generationFloor{removed: true}
-		return c.dropStale(ev.Key.Version, out)
+		return c.dropStale(out)
+	case EventIsolation:
+		if c.isolation == ev.Key.Isolation {
+			return out
+		}
+		c.isolation = ev.Key.Isolation
+		return c.dropStale(out)
+	case EventProvision:
+		return c.provisionPool(now, &ev, out)
 	case EventReclaim:
 		return c.reclaim(ev.MemoryMiB, ev.Count, out)
 	case EventDrain:
@@ -128,9 +139,11 @@ func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
 	}
 	p := c.pools[ev.Key]
 	if p == nil {
-		p = &pool{key: ev.Key}
-		c.pools[ev.Key] = p
-		c.order = append(c.order, p)
+		p = c.newPool(ev.Key)
+	}
+	var taken bool
+	if out, taken = c.takeReady(now, p, ev.Invoke, out); taken {
+		return out
 	}
 	for n := len(p.idle); n > 0; n = len(p.idle) {
 		e := c.unpark(p, n-1)
@@ -157,26 +170,41 @@ func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
 	return c.settle(p, out)
 }
 
+func (c *Core) newPool(k PoolKey) *pool {
+	p := &pool{key: k}
+	c.pools[k] = p
+	c.order = append(c.order, p)
+	return p
+}
+
 func (c *Core) granted(ev *Event, out []Effect) []Effect {
 	e := c.envs[ev.Env]
 	if e == nil || e.state != envAsking {
 		return append(out, Effect{Kind: EffectRelease, Env: ev.Env, MemoryMiB: ev.MemoryMiB}) // it was cancelled meanwhile
 	}
 	p := e.pool
-	p.asking = removeEnv(p.asking, e)
 	e.state = envStarting
-	p.starting++
-	return append(out, Effect{Kind: EffectStart, Env: e.id, Key: p.key})
+	if e.provisioned {
+		p.provision.asking = removeEnv(p.provision.asking, e)
+		p.provision.starting++
+	} else {
+		p.asking = removeEnv(p.asking, e)
+		p.starting++
+	}
+	return append(out, Effect{Kind: EffectStart, Env: e.id, Key: p.key, Provisioned: e.provisioned})
 }
 
 func (c *Core) started(now time.Time, ev *Event, out []Effect) []Effect {
 	e := c.must(ev.Env, envStarting)
 	p := e.pool
+	e.until = ev.Until
+	if e.provisioned {
+		return c.provisionedStarted(now, e, ev.Healthy, out)
+	}
 	p.starting--
 	if e.stale {
 		p.stale--
 	}
-	e.until = ev.Until
 	switch {
 	case !e.usable(now):
 		out = c.destroy(e, out)
@@ -190,10 +218,13 @@ func (c *Core) started(now time.Time, ev *Event, out []Effect) []Effect {
 	return c.settle(p, out)
 }
 
-func (c *Core) startFailed(id EnvID, reason Reason, out []Effect) []Effect {
+func (c *Core) startFailed(now time.Time, id EnvID, reason Reason, out []Effect) []Effect {
 	e := c.envs[id]
 	if e == nil || e.state != envAsking && e.state != envStarting {
 		return out // the ask was cancelled meanwhile
+	}
+	if e.provisioned {
+		return c.provisionedFailed(now, e, reason, out)
 	}
 	p := e.pool
 	if e.state == envAsking {
@@ -219,6 +250,9 @@ func (c *Core) done(now time.Time, ev *Event, out []Effect) []Effect {
 	p.busy--
 	e.invoke = 0
 	c.lastDone = now
+	if e.provisioned {
+		return c.provisionedDone(now, e, ev.Healthy, out)
+	}
 	switch {
 	case !ev.Healthy || !e.usable(now):
 		out = c.destroy(e, out)
@@ -240,22 +274,23 @@ func (c *Core) destroyed(id EnvID, out []Effect) []Effect {
 	return c.settle(e.pool, out)
 }
 
-// dropStale gives up what is idle of other generations, and marks what is not.
-func (c *Core) dropStale(version string, out []Effect) []Effect {
+// dropStale gives up what is idle and no longer current, and marks what is not idle.
+func (c *Core) dropStale(out []Effect) []Effect {
 	for _, e := range c.envs {
 		p := e.pool
-		if p.key.Version != version || c.current(p.key) || e.state == envAsking {
+		if c.current(p.key) || e.state == envAsking {
 			continue // what only asks for memory has seen nothing of the old version yet
 		}
-		if e.state == envStarting && !e.stale {
+		if e.state == envStarting && !e.stale && !e.provisioned {
 			p.stale++
 		}
 		e.stale = true
 	}
 	for _, p := range slices.Clone(c.order) {
-		if p.key.Version != version {
+		if c.current(p.key) {
 			continue
 		}
+		out = c.dropProvisioned(p, out)
 		for i := len(p.idle) - 1; i >= 0; i-- {
 			if p.idle[i].stale {
 				out = c.destroy(c.unpark(p, i), out)
@@ -282,6 +317,9 @@ func (c *Core) reclaim(memoryMiB, count int, out []Effect) []Effect {
 
 func (c *Core) drain(out []Effect) []Effect {
 	c.draining = true
+	for _, p := range slices.Clone(c.order) {
+		out = c.settle(p, c.dropProvisioned(p, out))
+	}
 	return c.reclaim(0, c.idle, out)
 }
 
@@ -298,6 +336,7 @@ func (c *Core) abandon(out []Effect) []Effect {
 func (c *Core) tick(now time.Time, out []Effect) []Effect {
 	window := c.keep.Window()
 	for _, p := range slices.Clone(c.order) {
+		out = c.tickProvisioned(now, p, out)
 		for len(p.idle) > 0 {
 			// The oldest is the first, but any may have credentials that expire.
 			i := p.expired(now, window)
@@ -337,7 +376,7 @@ func (c *Core) settle(p *pool, out []Effect) []Effect {
 		c.rate.giveBack()
 		out = append(out, Effect{Kind: EffectCancel, Env: e.id})
 	}
-	empty := len(p.idle) == 0 && len(p.waiting) == 0 && len(p.asking) == 0 && p.starting == 0 && p.busy == 0
+	empty := len(p.idle) == 0 && len(p.waiting) == 0 && len(p.asking) == 0 && p.starting == 0 && p.busy == 0 && p.provision.quiet()
 	if empty && c.pools[p.key] == p { // a pool made anew since is another one's
 		delete(c.pools, p.key)
 		if i := slices.Index(c.order, p); i >= 0 {
@@ -373,8 +412,12 @@ func (c *Core) destroy(e *env, out []Effect) []Effect {
 	return append(out, Effect{Kind: EffectDestroy, Env: e.id, MemoryMiB: e.memoryMiB})
 }
 
-// current reports whether a pool's generation is the one that stays warm.
+// current reports whether a pool's environments are of the generation and the isolation that
+// stay warm.
 func (c *Core) current(k PoolKey) bool {
+	if c.isolation != "" && k.Isolation != c.isolation {
+		return false
+	}
 	f, known := c.floor[k.Version]
 	return !known || !f.removed && f.generation == k.Generation
 }

@@ -152,7 +152,7 @@ func TestStartFails(t *testing.T) {
 	s.invoke(2, "ask e2 128")
 	s.granted(1, "start e1")
 	s.step(Event{Kind: EventStartFailed, Env: 1}, "release e1 128", "reject i1 3")
-	s.step(Event{Kind: EventDenied, Env: 2}, "reject i2 2")
+	s.step(Event{Kind: EventDenied, Env: 2}, "reject i2 6")
 	if !s.core.Quiet() {
 		t.Error("something is left")
 	}
@@ -288,6 +288,29 @@ func TestKeepAlive(t *testing.T) {
 func TestBudget(t *testing.T) {
 	b := NewBudget(1000)
 	id := func(n int) AskID { return AskID{Asker: 1, Env: EnvID(n)} }
+
+// A change of isolation replaces the environments of every version, warm and busy.
+func TestIsolationReplacesEnvironments(t *testing.T) {
+	s := newScript(t, Config{})
+	weak, strong := key("$LATEST", 1), key("$LATEST", 1)
+	weak.Isolation, strong.Isolation = record.IsolationContainer, record.IsolationGVisor
+	version := key("7", 1)
+	version.Isolation = record.IsolationContainer
+	for i, k := range []PoolKey{weak, version} {
+		id := uint64(i + 1)
+		s.step(Event{Kind: EventInvoke, Invoke: InvokeID(id), Key: k, MemoryMiB: 128}, fmt.Sprintf("ask e%d 128", id))
+		s.step(Event{Kind: EventGranted, Env: EnvID(id), MemoryMiB: 128}, fmt.Sprintf("start e%d", id))
+		s.step(Event{Kind: EventStarted, Env: EnvID(id), Healthy: true}, fmt.Sprintf("assign i%d e%d", id, id))
+	}
+	s.step(Event{Kind: EventDone, Env: 2, Healthy: true})
+	s.step(Event{Kind: EventIsolation, Key: PoolKey{Isolation: record.IsolationGVisor}}, "destroy e2")
+	s.step(Event{Kind: EventDone, Env: 1, Healthy: true}, "destroy e1")
+	s.step(Event{Kind: EventInvoke, Invoke: 3, Key: strong, MemoryMiB: 128}, "ask e3 128")
+	s.step(Event{Kind: EventGranted, Env: 3, MemoryMiB: 128}, "start e3")
+	s.step(Event{Kind: EventStarted, Env: 3, Healthy: true}, "assign i3 e3")
+	s.step(Event{Kind: EventDone, Env: 3, Healthy: true})
+	s.step(Event{Kind: EventIsolation, Key: PoolKey{Isolation: record.IsolationGVisor}})
+}
 	want := func(got []BudgetEffect, ids ...int) {
 		t.Helper()
 		var have []int

@@ -13,6 +13,7 @@ type PoolKey struct {
 	Version    string
 	CodeSHA256 string
 	Generation uint64
+	Isolation  record.Isolation
 	TenantID   string
 }
 
@@ -44,6 +45,10 @@ const (
 	EventGeneration
 	// EventRemoved: a version is gone. Key.Version.
 	EventRemoved
+	// EventIsolation: all versions now run so; what runs otherwise is stale. Key.Isolation.
+	EventIsolation
+	// EventProvision: so many environments of a version stay initialised. Key, Count, MemoryMiB.
+	EventProvision
 	// EventReclaim: give up idle environments, oldest first. MemoryMiB or Count.
 	EventReclaim
 	// EventDrain: take no more invokes and give up what is idle.
@@ -100,6 +105,10 @@ const (
 	ReasonDraining
 	// ReasonScalingRate: the function gets new environments faster than it may.
 	ReasonScalingRate
+	// ReasonTooLarge: the environment wants more memory than the host has at all.
+	ReasonTooLarge
+	// ReasonInitFailed: the function's own INIT failed; only of provisioned environments.
+	ReasonInitFailed
 )
 
 // Effect is one thing to do; only the fields its kind names count.
@@ -110,4 +119,6 @@ type Effect struct {
 	Key       PoolKey
 	MemoryMiB int
 	Reason    Reason
+	// Provisioned: EffectStart is for provisioned concurrency.
+	Provisioned bool
 }

@@ -27,6 +27,9 @@ type env struct {
 	until     time.Time // zero: for ever
 	stale     bool      // takes no more invokes
 	invoke    InvokeID  // while busy
+	// provisioned ones are counted in their pool's provision, and not in its starting.
+	provisioned bool
+	asked       time.Time // of a provisioned one
 }
 
 type pool struct {
@@ -37,6 +40,8 @@ type pool struct {
 	starting int
 	busy     int
 	stale    int // environments of this pool that are starting and stale
+
+	provision provision
 }
 
 type waiting struct {

@@ -226,6 +226,8 @@ func rejection(r Reason, cause error) error {
 		return ErrScalingRate
 	case ReasonNoCapacity:
 		return ErrNoCapacity
+	case ReasonTooLarge:
+		return ErrTooLarge
 	case ReasonDraining:
 		return ErrDraining
 	default:
@@ -244,7 +246,7 @@ func (a *Assigner) do(s *shard, cold []coldEffect) {
 		case EffectRelease:
 			a.release(e.MemoryMiB)
 		case EffectStart:
-			a.spawn(func() { a.start(s, e.slot, e.record, e.Key.TenantID) })
+			a.spawn(func() { a.start(s, e) })
 		case EffectDestroy:
 			a.destroying.Add(int64(e.MemoryMiB))
 			a.spawn(func() { a.destroy(s, e.slot) })
@@ -252,10 +254,13 @@ func (a *Assigner) do(s *shard, cold []coldEffect) {
 	}
 }
 
-func (a *Assigner) start(s *shard, sl *slot, fn *record.Function, tenantID string) {
+func (a *Assigner) start(s *shard, cold coldEffect) {
 	a.starting.Add(1)
 	defer a.starting.Add(-1)
-	e, err := a.opts.Host.Start(a.ctx, worker.StartSpec{Function: fn, TenantID: tenantID})
+	sl := cold.slot
+	e, err := a.opts.Host.Start(a.ctx, worker.StartSpec{
+		Function: cold.record, TenantID: cold.Key.TenantID, Isolation: cold.Key.Isolation, Provisioned: cold.Provisioned,
+	})
 	if err != nil {
 		if a.ctx.Err() == nil { // else it is stopping, and nobody waits for it
 			a.log.Error("an environment could not be started", "function", s.id.ARN(), "error", err)

@@ -136,7 +136,7 @@ func (f *Frontend) run(call *wire.Call, fn *record.Function, in *worker.Invocati
 	f.meter.Ended(fn, "")
 	f.counter.Release(account)
 	if err != nil {
-		fault := invokeFault(err)
+		fault := invokeFault(fn, err)
 		if isThrottle(fault) {
 			f.meter.Throttled(fn, "")
 		}
@@ -228,13 +228,22 @@ func stateFault(fn *record.Function) error {
 	if fn.State == record.StateFailed && fn.StateReasonCode == "InvalidRuntime" {
 		return api.NewInvalidRuntimeException(fn.StateReason)
 	}
+	if fn.AwaitsSnapshot() {
+		// Source: Lambda developer guide, "Troubleshooting SnapStart errors".
+		return api.NewSnapStartNotReadyException("Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE.")
+	}
 	return api.NewResourceConflictException("The operation cannot be performed at this time. The function is currently in the following state: " + string(fn.State))
 }
 
 // invokeFault turns the kinds of assignment into the service's errors. What the host
 // lacks is in lambdad's own log, and not for callers.
-func invokeFault(err error) error {
+func invokeFault(fn *record.Function, err error) error {
 	switch {
+	case errors.Is(err, assignment.ErrTooLarge):
+		// No retry would cure it, so it is no throttling.
+		return api.NewInvalidParameterValueException(fmt.Sprintf("The function's MemorySize of %d MB is more than this lambdad has for all functions together. Lower it, or start lambdad with a larger --memory.", fn.MemoryMiB))
+	case errors.Is(err, worker.ErrIsolation):
+		return api.NewInvalidParameterValueException("This host cannot isolate the function as its tag " + record.IsolationTag + " demands; `lambdad doctor` says what the host lacks.")
 	case errors.Is(err, assignment.ErrScalingRate):
 		return scalesTooFast()
 	case errors.Is(err, assignment.ErrQueueFull), errors.Is(err, assignment.ErrNoCapacity):

@@ -197,6 +197,8 @@ func TestErrorsAndTail(t *testing.T) {
 	}
 	for err, want := range map[error]string{
 		assignment.ErrNoCapacity:                                             "429 TooManyRequestsException",
+		assignment.ErrTooLarge:                                               "400 InvalidParameterValueException",
+		fmt.Errorf("%w: %w", assignment.ErrStart, worker.ErrIsolation):       "400 InvalidParameterValueException",
 		assignment.ErrQueueFull:                                              "429 TooManyRequestsException",
 		assignment.ErrDraining:                                               "503 ServiceUnavailableException",
 		fmt.Errorf("%w: secret", assignment.ErrStart):                        "500 ServiceException",

@@ -1,0 +1,181 @@
+package assignment
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/record"
+)
+
+// provisionEvery is how often what is configured is compared with what there is.
+const provisionEvery = 200 * time.Millisecond
+
+// The StatusReason of a configuration that failed. The first is AWS's.
+const (
+	reasonInitFailure = "FUNCTION_ERROR_INIT_FAILURE"
+	reasonNoMemory    = "This host has no memory left for so many environments; provision fewer, or start lambdad with a larger --memory."
+	reasonStart       = "An environment could not be started; its operator finds the reason in lambdad's log."
+)
+
+// FunctionView reads function records from memory: *record.Functions.
+type FunctionView interface {
+	Function(id record.FunctionID, version string) (*record.Function, bool)
+}
+
+// ProvisionReports takes down what there is of a configuration: *record.Table.
+type ProvisionReports interface {
+	ReportProvisioned(ctx context.Context, id record.FunctionID, version string, serial uint64, status record.ProvisionedStatus) error
+}
+
+// Provisioner makes an assigner keep what is configured as provisioned concurrency, and
+// reports what there is.
+type Provisioner struct {
+	assigner  *Assigner
+	functions FunctionView
+	reports   ProvisionReports
+	log       *slog.Logger
+
+	mu     sync.Mutex
+	wanted map[record.Name]*provisioning
+}
+
+// provisioning is one configuration on its way.
+type provisioning struct {
+	config  record.Provisioned
+	removed bool
+	applied bool
+	key     PoolKey // of what was applied
+	told    record.ProvisionedStatus
+}
+
+// NewProvisioner makes a provisioner; Changed tells it what is configured, and Run does it.
+func NewProvisioner(a *Assigner, functions FunctionView, reports ProvisionReports) *Provisioner {
+	return &Provisioner{assigner: a, functions: functions, reports: reports, log: a.log, wanted: map[record.Name]*provisioning{}}
+}
+
+// Changed takes a configuration that is new or changed; nil when it was removed. It is for
+// record.WatchProvisioned.
+func (p *Provisioner) Changed(id record.FunctionID, version string, config *record.Provisioned) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	name := record.Name{ID: id, Qualifier: version}
+	was := p.wanted[name]
+	switch {
+	case config == nil && was != nil:
+		was.removed = true
+	case config == nil:
+	case was == nil:
+		// What is stored of its status is of an earlier process: told again in any case.
+		p.wanted[name] = &provisioning{config: *config}
+	case was.config.Serial != config.Serial || was.removed:
+		was.config, was.removed, was.applied, was.told = *config, false, false, record.ProvisionedStatus{}
+	}
+}
+
+// Run keeps what is configured until ctx ends.
+func (p *Provisioner) Run(ctx context.Context) error {
+	tick := time.NewTicker(provisionEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		p.mu.Lock()
+		names := make([]record.Name, 0, len(p.wanted))
+		for n := range p.wanted {
+			names = append(names, n)
+		}
+		p.mu.Unlock()
+		for _, n := range names {
+			p.keep(ctx, n)
+		}
+	}
+}
+
+// keep compares one configuration with what there is of it.
+func (p *Provisioner) keep(ctx context.Context, n record.Name) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.wanted[n]
+	fn, ok := p.functions.Function(n.ID, n.Qualifier)
+	if w.removed || !ok {
+		if w.applied {
+			p.assigner.provision(w.key, nil, 0)
+			w.applied = false
+		}
+		if w.removed {
+			delete(p.wanted, n)
+		}
+		return
+	}
+	if fn.State != record.StateActive {
+		return
+	}
+	// The key changes when the function is to run in another isolation.
+	if key := p.assigner.poolKey(fn, ""); !w.applied || w.key != key {
+		p.assigner.provision(key, fn, w.config.Requested)
+		w.applied, w.key = true, key
+	}
+	status := provisionedStatus(p.assigner.provisionStatus(w.key))
+	if status == w.told {
+		return
+	}
+	if err := p.reports.ReportProvisioned(ctx, n.ID, n.Qualifier, w.config.Serial, status); err != nil {
+		if ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+			p.log.Warn("the state of provisioned concurrency was not written and is tried again", "function", n.ARN(), "error", err)
+		}
+		return
+	}
+	w.told = status
+}
+
+func provisionedStatus(s ProvisionStatus) record.ProvisionedStatus {
+	out := record.ProvisionedStatus{State: record.ProvisionedInProgress, Available: s.Available}
+	switch {
+	case s.Failure == ReasonInitFailed:
+		out.State, out.Reason = record.ProvisionedFailed, reasonInitFailure
+	case s.Failure == ReasonNoCapacity || s.Failure == ReasonTooLarge:
+		out.State, out.Reason = record.ProvisionedFailed, reasonNoMemory
+	case s.Failure != 0:
+		out.State, out.Reason = record.ProvisionedFailed, reasonStart
+	case s.Reached:
+		out.State = record.ProvisionedReady
+	}
+	return out
+}
+
+// provision sets how many environments of a pool stay initialised; fn may be nil with a count of 0.
+func (a *Assigner) provision(key PoolKey, fn *record.Function, count int) {
+	for {
+		s := a.shard(key.Function)
+		s.mu.Lock()
+		if s.dropped {
+			s.mu.Unlock()
+			continue
+		}
+		ev := Event{Kind: EventProvision, Key: key, Count: count}
+		if fn != nil {
+			s.records[key], ev.MemoryMiB = fn, fn.MemoryMiB
+		}
+		cold := s.stepLocked(ev, nil)
+		s.mu.Unlock()
+		a.do(s, cold)
+		return
+	}
+}
+
+func (a *Assigner) provisionStatus(key PoolKey) ProvisionStatus {
+	s := a.lookup(key.Function)
+	if s == nil {
+		return ProvisionStatus{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status, _ := s.core.ProvisionStatus(key)
+	return status
+}
