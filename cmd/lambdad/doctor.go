@@ -26,7 +26,7 @@ func doctorCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "Sandboxes")
 			missing, noSandbox := 0, false
-			for _, f := range probe.Host(cmd.Context()) {
+			for _, f := range probe.HostWith(cmd.Context(), probe.Options{ToolsDir: node.ToolsDir(node.Config{Data: data})}) {
 				printFinding(out, f.Status.String(), f.Name, f.Detail, f.Remedy)
 				if f.Status == probe.Missing {
 					missing++

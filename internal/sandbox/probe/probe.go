@@ -59,6 +59,9 @@ const probeMax = 10 * time.Second
 type Options struct {
 	// Init is the path of lambdad-init; "" looks where the driver would.
 	Init string
+	// Runsc is the path of gVisor's runsc; "" looks in ToolsDir, and where the driver would.
+	Runsc    string
+	ToolsDir string
 }
 
 // Host tries everything that sandboxes want of a host.
@@ -70,6 +73,7 @@ func HostWith(ctx context.Context, options Options) []Finding {
 	for _, group := range []func(context.Context) []Finding{
 		kernel, root, namespaces, controlGroups, filesystems, security, network,
 		func(ctx context.Context) []Finding { return parked(ctx, options.Init) },
+		func(ctx context.Context) []Finding { return gvisorSandbox(ctx, options) },
 		virtualMachine, tools,
 	} {
 		ctx, cancel := context.WithTimeout(ctx, probeMax)
@@ -181,7 +185,6 @@ func tools(ctx context.Context) []Finding {
 	}{
 		// criu knows best whether it fits the kernel: old ones do not fit new kernels.
 		{"criu", []string{"check"}, "Install criu 4.1 or newer, and be root, to restore environments from snapshots; lambdad works without."},
-		{"runsc", []string{"--version"}, "Build gVisor's runsc for the gvisor driver; lambdad works without."},
 	} {
 		path, err := exec.LookPath(tool.name)
 		if err != nil {

@@ -23,7 +23,7 @@ func TestHost(t *testing.T) {
 		seen[f.Name] = f
 	}
 	for _, name := range []string{"kernel", "root", "user namespace", "network namespace", "control groups", "freezer", "favordynmods",
-		"overlay", "erofs", "seccomp", "no_new_privs", "internet for functions", "sandbox", "kvm", "criu", "runsc"} {
+		"overlay", "erofs", "seccomp", "no_new_privs", "internet for functions", "sandbox", "kvm", "criu", "gvisor"} {
 		if _, ok := seen[name]; !ok {
 			t.Errorf("nothing about %s", name)
 		}
