@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -45,6 +46,7 @@ def handler(event, context):
 type pythonHost struct {
 	*worker.Worker
 	logs    *workertest.Logs
+	told    *lines // lambdad's own log
 	runtime string
 	digest  string
 }
@@ -65,6 +67,7 @@ func (c catalog) Runtime(ctx context.Context, want worker.RuntimeWant) (worker.R
 	}
 	rt := worker.Runtime{
 		Key: found.VersionID(), Rootfs: sandbox.Rootfs{Base: found.Rootfs.Base}, Argv: program.Argv,
+		Waits: program.Waits, Copies: program.Copies,
 		Env:     append(found.Env, program.Env...),
 		Mounts:  []sandbox.Mount{{Source: program.Dir, Target: client.RuntimeDir}},
 		Version: found.VersionName(), VersionARN: found.VersionARN("us-east-1"),
@@ -98,7 +101,7 @@ func newPythonHost(t testing.TB, handler string) *pythonHost {
 	known, err := runtimes.Open(runtimes.Options{Dir: filepath.Join(dir, "runtimes")})
 	must(err)
 	closing("catalog", known.Close)
-	h := &pythonHost{logs: &workertest.Logs{}}
+	h := &pythonHost{logs: &workertest.Logs{}, told: &lines{}}
 	for minor := 14; minor >= 9 && h.runtime == ""; minor-- {
 		name := fmt.Sprintf("python3.%d", minor)
 		if _, err := known.Resolve(context.Background(), name, "x86_64"); err == nil {
@@ -133,6 +136,7 @@ func newPythonHost(t testing.TB, handler string) *pythonHost {
 	}
 	h.Worker, err = worker.New(worker.Options{
 		Driver: driver, Code: code, Runtimes: catalog{known, clients}, Credentials: workertest.Credentials{}, Logs: h.logs,
+		Log: slog.New(slog.NewTextHandler(h.told, nil)),
 	})
 	must(err)
 	closing("worker", h.Close)
