@@ -88,7 +88,7 @@ func (n *node) health() Health {
 func (n *node) serveSandbox(l net.Listener) {
 	server := newHTTPServer(n.inside, n.log)
 	// The listener ends with its sandbox, which is how this always ends.
-	_ = server.Serve(l)
+	_ = server.Serve(n.inside.Listener(l))
 	_ = server.Close()
 }
 

@@ -52,8 +52,8 @@ type node struct {
 	frontend  *frontend.Frontend
 	control   *lambda.Control
 	services  []*wire.Service
-	api       http.Handler // for clients
-	inside    http.Handler // for the code in sandboxes
+	api       *wire.Server // for clients
+	inside    *wire.Server // for the code in sandboxes
 	metrics   *telemetry.Metrics
 	prepare   *preparer
 	phase     phase
@@ -199,7 +199,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	start("preparing of runtimes", func(ctx context.Context) error { return n.prepare.run(ctx, n.worker.Prepare) })
 	server := newHTTPServer(n.api, n.log)
 	start("HTTP server", func(context.Context) error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(n.api.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
