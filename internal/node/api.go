@@ -26,7 +26,8 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		Functions:   n.functions,
 		Artifacts:   n.storage.artifacts,
 		Runtimes:    n.storage.catalog,
-		Limits:      lambda.Limits{ConcurrentExecutions: n.config.Concurrency},
+		Isolation:   n.isolation,
+		Limits:      lambda.Limits{ConcurrentExecutions: n.config.Concurrency, MemoryMiB: n.memoryMiB},
 		SettleAfter: n.config.PendingWindow,
 		Log:         n.log,
 	}

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/worker"
 )
 
 // Auth says how callers prove who they are.
@@ -36,11 +39,22 @@ type Config struct {
 	// Domain is accepted in Host names such as lambda.REGION.DOMAIN.
 	Domain string `koanf:"domain"`
 
-	// Isolation names the sandbox driver.
+	// Isolation is how functions run that have no tag lambdad:isolation: "container", "gvisor"
+	// or "microvm".
 	Isolation string `koanf:"isolation"`
+	// IsolationFloor is what no function may fall below: a name for every account, or
+	// ACCOUNT=NAME for one.
+	IsolationFloor []string `koanf:"isolation-floor"`
+	// Runsc is the path of gVisor's runsc; "" looks in the data folder's tools, beside lambdad and in PATH.
+	Runsc string `koanf:"runsc"`
 	// Runtimes is "exact" or "nearest": whether a runtime that this machine
 	// has not may be served by its nearest version of the language.
 	Runtimes string `koanf:"runtimes"`
+	// Templates is "auto" or "off": whether environments of a function seen before are copies of
+	// one that has run its INIT. SnapStart does not depend on it.
+	Templates string `koanf:"templates"`
+	// StartedRuntimes is how many interpreters wait for functions at most.
+	StartedRuntimes int `koanf:"started-runtimes"`
 	// Egress is "auto", "on" or "off": whether functions reach the internet.
 	Egress string `koanf:"egress"`
 
@@ -65,21 +79,24 @@ type Config struct {
 // Defaults are what a laptop needs.
 func Defaults() Config {
 	return Config{
-		Data:           "data",
-		Listen:         "127.0.0.1:4566",
-		Region:         "us-east-1",
-		Auth:           AuthSigV4,
-		Domain:         "localhost.lambdad",
-		Isolation:      "container",
-		Runtimes:       "exact",
-		Egress:         "auto",
-		Concurrency:    1000,
-		ScalingRate:    1000,
-		CredentialsTTL: 6 * time.Hour,
-		PendingWindow:  300 * time.Millisecond,
-		DrainTimeout:   15 * time.Minute, // Lambda's longest timeout
-		LogLevel:       "info",
-		LogFormat:      "text",
+		Data:      "data",
+		Listen:    "127.0.0.1:4566",
+		Region:    "us-east-1",
+		Auth:      AuthSigV4,
+		Domain:    "localhost.lambdad",
+		Isolation: string(record.IsolationContainer),
+		Runtimes:  "exact",
+		Templates: string(worker.TemplatesAuto),
+
+		StartedRuntimes: worker.StartedMaxDefault,
+		Egress:          "auto",
+		Concurrency:     1000,
+		ScalingRate:     1000,
+		CredentialsTTL:  6 * time.Hour,
+		PendingWindow:   300 * time.Millisecond,
+		DrainTimeout:    15 * time.Minute, // Lambda's longest timeout
+		LogLevel:        "info",
+		LogFormat:       "text",
 	}
 }
 
@@ -96,8 +113,14 @@ func (c *Config) Check() error {
 		errs = append(errs, fmt.Errorf("--%s is %q: use one of %s", name, value, strings.Join(allowed, ", ")))
 	}
 	oneOf("auth", string(c.Auth), string(AuthSigV4), string(AuthNone))
-	oneOf("isolation", c.Isolation, "container")
+	if _, err := record.NewIsolationPolicy(c.Isolation, c.IsolationFloor); err != nil {
+		errs = append(errs, fmt.Errorf("--isolation, --isolation-floor: %w", err))
+	}
 	oneOf("runtimes", c.Runtimes, "exact", "nearest")
+	oneOf("templates", c.Templates, string(worker.TemplatesAuto), string(worker.TemplatesOff))
+	if c.StartedRuntimes < 0 {
+		errs = append(errs, fmt.Errorf("--started-runtimes is %d: use 0 for none", c.StartedRuntimes))
+	}
 	oneOf("egress", c.Egress, "auto", "on", "off")
 	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
 	oneOf("log-format", c.LogFormat, "text", "json")
@@ -139,4 +162,12 @@ func isLoopback(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+// startedMax is StartedRuntimes as the worker has it, to which 0 means its default.
+func (c *Config) startedMax() int {
+	if c.StartedRuntimes == 0 {
+		return -1
+	}
+	return c.StartedRuntimes
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -18,8 +17,6 @@ import (
 	"github.com/lambdad/lambdad/internal/frontend"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/record"
-	"github.com/lambdad/lambdad/internal/sandbox"
-	"github.com/lambdad/lambdad/internal/sandbox/container"
 	"github.com/lambdad/lambdad/internal/telemetry"
 	"github.com/lambdad/lambdad/internal/telemetry/logs"
 	"github.com/lambdad/lambdad/internal/telemetry/metering"
@@ -46,7 +43,8 @@ type node struct {
 	logs      *logs.Logs
 	usage     *metering.Meter
 	functions *record.Functions
-	driver    sandbox.Driver
+	isolation *isolation
+	memoryMiB int // what all environments together may promise
 	worker    *worker.Worker
 	assigner  *assignment.Assigner
 	frontend  *frontend.Frontend
@@ -56,6 +54,8 @@ type node struct {
 	inside    *wire.Server // for the code in sandboxes
 	metrics   *telemetry.Metrics
 	prepare   *preparer
+	snapshots *snapshotter
+	provision *assignment.Provisioner
 	phase     phase
 }
 
@@ -120,23 +120,15 @@ func (n *node) bootstrap(ctx context.Context) error {
 }
 
 func (n *node) assembleInvokePath(ctx context.Context) error {
-	driver, err := container.New(container.Options{StateDir: filepath.Join(n.config.Data, "sandboxes"), Log: n.log})
+	policy, err := record.NewIsolationPolicy(n.config.Isolation, n.config.IsolationFloor)
 	if err != nil {
 		return err
 	}
-	n.driver = driver
-	if unenforced := driver.Unenforced(); len(unenforced) > 0 {
-		n.log.Warn("this host does not let lambdad enforce all limits; `lambdad doctor` says why", "unenforced", unenforced)
+	n.isolation = &isolation{policy: policy, functions: n.functions, drivers: newDrivers(n.config, n.log)}
+	if err := n.isolation.drivers.begin(ctx, policy.Used()); err != nil {
+		return err
 	}
-	reaped, err := driver.Reap(ctx)
-	if err != nil {
-		return fmt.Errorf("remove what an earlier lambdad left: %w", err)
-	}
-	if reaped > 0 {
-		n.log.Info("removed what an earlier lambdad left", "sandboxes", reaped)
-	}
-	budget, err := memoryBudgetMiB(n.config.MemoryMiB)
-	if err != nil {
+	if n.memoryMiB, err = memoryBudgetMiB(n.config.MemoryMiB); err != nil {
 		return err
 	}
 	reach, why, err := network(n.config.Egress)
@@ -148,13 +140,15 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	}
 	meter := &usageMeter{metrics: newInvokeMetrics(n.metrics, func() assignment.Stats { return n.assigner.Stats() }), usage: n.usage}
 	n.worker, err = worker.New(worker.Options{
-		Driver:         driver,
+		Drivers:        n.isolation.drivers.driver,
 		Code:           n.storage.artifacts,
 		Runtimes:       n.storage.runtimeSource(aws.Region(n.config.Region), n.log),
 		Credentials:    functionCredentials{n.authority},
 		Logs:           n.logs,
 		Endpoint:       n.serveSandbox,
 		Meter:          meter,
+		Templates:      worker.TemplatesMode(n.config.Templates),
+		StartedMax:     n.config.startedMax(),
 		Network:        reach,
 		CredentialsTTL: n.config.CredentialsTTL,
 		Log:            n.log,
@@ -162,12 +156,15 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.assigner, err = assignment.New(assignment.Options{Host: assignment.OnWorker(n.worker), MemoryMiB: budget, Config: assignment.Config{ScalingRate: n.config.ScalingRate}, Log: n.log})
+	n.assigner, err = assignment.New(assignment.Options{Host: assignment.OnWorker(n.worker), MemoryMiB: n.memoryMiB, Config: assignment.Config{ScalingRate: n.config.ScalingRate}, Isolation: n.isolation.of, Log: n.log})
 	if err != nil {
 		return err
 	}
 	n.functions.Subscribe(n.assigner.FunctionChanged)
 	n.functions.Subscribe(n.prepare.functionChanged)
+	n.snapshots = newSnapshotter(n.functions, record.NewTable(n.storage.store), n.log, n.makeSnapshot)
+	n.functions.Subscribe(n.snapshots.functionChanged)
+	n.provision = assignment.NewProvisioner(n.assigner, n.functions, record.NewTable(n.storage.store))
 	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Invoker: n.assigner, Meter: meter, Concurrency: n.config.Concurrency})
 	return err
 }
@@ -177,7 +174,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	// Background work outlives ctx: it ends after the drain.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	failed := make(chan error, 4)
+	failed := make(chan error, 8) // one for each start: none waits to tell
 	start := func(what string, run func(context.Context) error) {
 		running.Go(func() {
 			if err := run(background); err != nil && background.Err() == nil {
@@ -196,7 +193,10 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	start("control plane", n.control.Run)
-	start("preparing of runtimes", func(ctx context.Context) error { return n.prepare.run(ctx, n.worker.Prepare) })
+	start("preparing of runtimes", func(ctx context.Context) error { return n.prepare.run(ctx, n.prepareRuntime) })
+	start("snapshots of versions", n.snapshots.run)
+	start("provisioned concurrency", n.provision.Run)
+	start("records of provisioned concurrency", n.watchProvisioned)
 	server := newHTTPServer(n.api, n.log)
 	start("HTTP server", func(context.Context) error {
 		if err := server.Serve(n.api.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
@@ -247,8 +247,8 @@ func (n *node) close() error {
 	if n.worker != nil {
 		errs = append(errs, n.worker.Close())
 	}
-	if n.driver != nil {
-		errs = append(errs, n.driver.Close())
+	if n.isolation != nil {
+		errs = append(errs, n.isolation.drivers.Close())
 	}
 	if n.usage != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), flushMax)

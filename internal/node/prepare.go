@@ -30,14 +30,18 @@ func (p *preparer) functionChanged(c record.Change) {
 }
 
 // run prepares until ctx ends.
-func (p *preparer) run(ctx context.Context, prepare func(ctx context.Context, identifier, architecture string) error) error {
+func (p *preparer) run(ctx context.Context, prepare func(context.Context, *record.Function) error) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case fn := <-p.queue:
 			// A runtime that cannot be prepared is told to whoever invokes the function.
-			_ = prepare(ctx, fn.Runtime, fn.Architecture)
+			_ = prepare(ctx, fn)
 		}
 	}
+}
+
+func (n *node) prepareRuntime(ctx context.Context, fn *record.Function) error {
+	return n.worker.Prepare(ctx, fn, n.isolation.of(fn))
 }

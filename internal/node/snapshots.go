@@ -1,0 +1,156 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/worker"
+)
+
+const (
+	// snapshotsAtOnce bounds INIT phases that nobody waits for.
+	snapshotsAtOnce = 2
+	// snapshotAttempts is how often a host that fails is asked before the version is given up.
+	snapshotAttempts = 3
+	snapshotRetry    = time.Second
+)
+
+// The StateReasonCode of versions whose snapshot was not made. Source: Lambda API,
+// FunctionConfiguration.
+const (
+	codeInternalError     = "InternalError"
+	codeInitTimeout       = "FunctionError.InitTimeout"
+	codeRuntimeInitError  = "FunctionError.RuntimeInitError"
+	codeInvalidEntryPoint = "FunctionError.InvalidEntryPoint"
+	codeResourceExhausted = "FunctionError.InitResourceExhausted"
+	codeFunctionError     = "FunctionError"
+)
+
+// snapshotter makes the snapshots of published versions that ask for them, and writes down
+// what came of each: it stands between the records and the worker, which know nothing of each other.
+type snapshotter struct {
+	functions *record.Functions
+	table     *record.Table
+	// make runs a version's INIT and makes its snapshot.
+	make func(context.Context, *record.Function) (record.SnapshotOutcome, error)
+	log  *slog.Logger
+	wake chan struct{}
+
+	mu      sync.Mutex
+	waiting map[record.Name]bool // as many as there are such versions
+}
+
+func newSnapshotter(functions *record.Functions, table *record.Table, log *slog.Logger, make_ func(context.Context, *record.Function) (record.SnapshotOutcome, error)) *snapshotter {
+	return &snapshotter{functions: functions, table: table, make: make_, log: log, wake: make(chan struct{}, snapshotsAtOnce), waiting: map[record.Name]bool{}}
+}
+
+// functionChanged is for record.Functions.Subscribe; it does not wait.
+func (s *snapshotter) functionChanged(c record.Change) {
+	if c.After == nil || !c.After.AwaitsSnapshot() {
+		return
+	}
+	s.mu.Lock()
+	s.waiting[record.Name{ID: c.ID, Qualifier: c.Version}] = true
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run makes snapshots until ctx ends.
+func (s *snapshotter) run(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for range snapshotsAtOnce {
+		all.Go(func() {
+			for {
+				if n, ok := s.next(); ok {
+					s.serve(ctx, n)
+					continue
+				}
+				select {
+				case <-ctx.Done():
+					return
+				case <-s.wake:
+				}
+			}
+		})
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (s *snapshotter) next() (record.Name, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range s.waiting {
+		delete(s.waiting, n)
+		if len(s.waiting) > 0 {
+			select {
+			case s.wake <- struct{}{}:
+			default:
+			}
+		}
+		return n, true
+	}
+	return record.Name{}, false
+}
+
+func (s *snapshotter) serve(ctx context.Context, n record.Name) {
+	for attempt := 1; ; attempt++ {
+		fn, ok := s.functions.Function(n.ID, n.Qualifier)
+		if !ok || !fn.AwaitsSnapshot() || ctx.Err() != nil {
+			return
+		}
+		outcome, err := s.make(ctx, fn)
+		if err == nil || attempt == snapshotAttempts {
+			if err != nil {
+				s.log.Error("the snapshot of a version could not be made", "function", n.ARN(), "error", err)
+				outcome = record.SnapshotOutcome{ReasonCode: codeInternalError, Reason: "The snapshot could not be made; the operator finds the reason in lambdad's log."}
+			}
+			if err = s.table.EndSnapshot(ctx, n.ID, n.Qualifier, outcome); err == nil {
+				return
+			}
+			attempt--
+			s.log.Warn("what came of a snapshot was not written and is tried again", "function", n.ARN(), "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(snapshotRetry):
+		}
+	}
+}
+
+// makeSnapshot runs a version's INIT in an environment of its own. The worker makes what
+// later environments start from of it, where the runtime and the isolation allow that.
+func (n *node) makeSnapshot(ctx context.Context, fn *record.Function) (record.SnapshotOutcome, error) {
+	e, err := n.worker.Start(ctx, worker.StartSpec{Function: fn, Isolation: n.isolation.of(fn)})
+	if err != nil {
+		return record.SnapshotOutcome{}, err
+	}
+	defer e.Destroy()
+	if !e.InitFailed() {
+		return record.SnapshotOutcome{}, nil
+	}
+	return snapshotFailure(e.InitFailure()), nil
+}
+
+func snapshotFailure(status, errorType string) record.SnapshotOutcome {
+	switch {
+	case status == worker.StatusTimeout:
+		return record.SnapshotOutcome{ReasonCode: codeInitTimeout, Reason: "The function's initialization took longer than it may."}
+	case errorType == "Runtime.InvalidEntrypoint":
+		return record.SnapshotOutcome{ReasonCode: codeInvalidEntryPoint, Reason: "The function's entry point could not be started."}
+	case errorType == "Runtime.OutOfMemory":
+		return record.SnapshotOutcome{ReasonCode: codeResourceExhausted, Reason: "The function's initialization needed more memory than it has."}
+	case status == worker.StatusError:
+		return record.SnapshotOutcome{ReasonCode: codeRuntimeInitError, Reason: "The function's initialization failed with " + errorType + "."}
+	default:
+		return record.SnapshotOutcome{ReasonCode: codeFunctionError, Reason: "The function's initialization failed with " + errorType + "."}
+	}
+}
