@@ -252,6 +252,11 @@ func invokeFault(fn *record.Function, err error) error {
 		return wire.NewFault(http.StatusServiceUnavailable, "ServiceUnavailableException", "The service is stopping; try again.")
 	case errors.Is(err, worker.ErrRole):
 		return wire.NewFault(http.StatusForbidden, "AccessDeniedException", "The role defined for the function cannot be assumed by Lambda.")
+	// Source: Lambda API, Invoke, "Errors".
+	case errors.Is(err, worker.ErrRestoreTimeout):
+		return api.NewSnapStartTimeoutException("Lambda couldn't restore the snapshot within the timeout limit.")
+	case errors.Is(err, worker.ErrRestore):
+		return api.NewSnapStartException("The afterRestore() runtime hook encountered an error. For more information, check the Amazon CloudWatch logs.")
 	case errors.Is(err, worker.ErrRuntime):
 		return api.NewInvalidRuntimeException("This host has no runtime for the function; its operator finds the reason in lambdad's log.")
 	case errors.Is(err, assignment.ErrStart):

@@ -196,14 +196,16 @@ func TestErrorsAndTail(t *testing.T) {
 		t.Errorf("invoked %+v", i.in)
 	}
 	for err, want := range map[error]string{
-		assignment.ErrNoCapacity:                                             "429 TooManyRequestsException",
-		assignment.ErrTooLarge:                                               "400 InvalidParameterValueException",
-		fmt.Errorf("%w: %w", assignment.ErrStart, worker.ErrIsolation):       "400 InvalidParameterValueException",
-		assignment.ErrQueueFull:                                              "429 TooManyRequestsException",
-		assignment.ErrDraining:                                               "503 ServiceUnavailableException",
-		fmt.Errorf("%w: secret", assignment.ErrStart):                        "500 ServiceException",
-		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRole):    "403 AccessDeniedException",
-		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRuntime): "502 InvalidRuntimeException",
+		assignment.ErrNoCapacity: "429 TooManyRequestsException",
+		assignment.ErrTooLarge:   "400 InvalidParameterValueException",
+		fmt.Errorf("%w: %w", assignment.ErrStart, worker.ErrIsolation): "400 InvalidParameterValueException",
+		assignment.ErrQueueFull:                                                     "429 TooManyRequestsException",
+		assignment.ErrDraining:                                                      "503 ServiceUnavailableException",
+		fmt.Errorf("%w: secret", assignment.ErrStart):                               "500 ServiceException",
+		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRole):           "403 AccessDeniedException",
+		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRuntime):        "502 InvalidRuntimeException",
+		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRestore):        "400 SnapStartException",
+		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRestoreTimeout): "408 SnapStartTimeoutException",
 	} {
 		i.err = err
 		_, got := f.Invoke(context.Background(), newCall(), request("f", nil))

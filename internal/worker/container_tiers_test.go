@@ -118,7 +118,7 @@ func TestPythonFromTemplate(t *testing.T) {
 // TestPythonStartedAhead: a new function finds its interpreter running.
 func TestPythonStartedAhead(t *testing.T) {
 	h := newPythonHost(t, countingHandler)
-	if err := h.Prepare(context.Background(), h.runtime, "x86_64", ""); err != nil {
+	if err := h.Prepare(context.Background(), h.function(), ""); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(time.Second)
@@ -143,7 +143,7 @@ func BenchmarkPythonTiers(b *testing.B) {
 			if tier != "template" {
 				fn.Artifact = h.digest
 			}
-			if err := h.Prepare(context.Background(), h.runtime, "x86_64", ""); err != nil {
+			if err := h.Prepare(context.Background(), h.function(), ""); err != nil {
 				b.Fatal(err)
 			}
 			time.Sleep(2 * time.Second)

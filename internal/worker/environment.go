@@ -116,9 +116,7 @@ func (e *Environment) start(ctx context.Context) error {
 	defer cancel()
 	began := time.Now()
 	var err error
-	if e.runtime, err = w.opts.Runtimes.Runtime(ctx, RuntimeWant{
-		Identifier: e.fn.Runtime, Architecture: e.fn.Architecture, MemoryMiB: e.fn.MemoryMiB, ExecWrapper: e.fn.Environment[execWrapperVariable],
-	}); err != nil {
+	if e.runtime, err = w.opts.Runtimes.Runtime(ctx, runtimeWant(e.fn)); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrRuntime, e.fn.Runtime, err)
 	}
 	e.runtime.Isolation = e.isolation
@@ -141,6 +139,10 @@ func (e *Environment) start(ctx context.Context) error {
 	e.startTook = time.Since(began)
 	e.idleSince.Store(time.Now().UnixNano())
 	return nil
+}
+
+func runtimeWant(fn *record.Function) RuntimeWant {
+	return RuntimeWant{Identifier: fn.Runtime, Architecture: fn.Architecture, MemoryMiB: fn.MemoryMiB, ExecWrapper: fn.Environment[execWrapperVariable]}
 }
 
 // gather gets the code and the credentials.

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// startedMaxDefault bounds the runtimes of this host that wait for a function.
-	startedMaxDefault = 16
+	// StartedMaxDefault bounds the runtimes of this host that wait for a function.
+	StartedMaxDefault = 16
 	// startedMemoryDefault bounds their memory, as the kernel counts it.
 	startedMemoryDefault = 512 << 20
 	// startedGuess is what one is taken for before it is measured, or where it cannot be.

@@ -50,7 +50,7 @@ func copied(o *worker.Options)  { o.Runtimes = workertest.Runtimes{Copies: true}
 
 func TestStartedRuntime(t *testing.T) {
 	h := newHost(t, workertest.Runtime(tells), waiting)
-	if err := h.Prepare(context.Background(), "python3.13", "x86_64", ""); err != nil {
+	if err := h.Prepare(context.Background(), workertest.Function("f"), ""); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "nothing is started ahead", func() bool { return h.preloaded() >= 2 })
@@ -83,7 +83,7 @@ func TestStartedRuntime(t *testing.T) {
 func TestStartedRuntimeHasTheSameVariables(t *testing.T) {
 	cold := newHost(t, workertest.Runtime(tells), nil)
 	ahead := newHost(t, workertest.Runtime(tells), waiting)
-	if err := ahead.Prepare(context.Background(), "python3.13", "x86_64", ""); err != nil {
+	if err := ahead.Prepare(context.Background(), workertest.Function("f"), ""); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "nothing is started ahead", func() bool { return ahead.preloaded() >= 2 })
@@ -122,7 +122,7 @@ func TestStartedRuntimeIsNotUsed(t *testing.T) {
 			if tt.broken != nil {
 				h.driver.PreloadErr = func() error { return tt.broken }
 			}
-			if err := h.Prepare(context.Background(), "python3.13", "x86_64", ""); err != nil {
+			if err := h.Prepare(context.Background(), workertest.Function("f"), ""); err != nil {
 				t.Fatal(err)
 			}
 			if tt.broken == nil && tt.change == nil {
@@ -156,7 +156,7 @@ func TestStartedRuntimeThatDied(t *testing.T) {
 		return alive(ctx, p)
 	}, waiting)
 	dying.Store(true)
-	if err := h.Prepare(context.Background(), "python3.13", "x86_64", ""); err != nil {
+	if err := h.Prepare(context.Background(), workertest.Function("f"), ""); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "nothing is started ahead", func() bool { return h.preloaded() >= 2 })

@@ -170,7 +170,7 @@ type Options struct {
 	CredentialsTTL time.Duration
 	InitTimeout    time.Duration
 	ParkedMax      int // parked sandboxes on this host; 0 is parkedMaxDefault
-	// StartedMax bounds runtimes that wait for a function; 0 is startedMaxDefault, and a
+	// StartedMax bounds runtimes that wait for a function; 0 is StartedMaxDefault, and a
 	// negative number is none.
 	StartedMax int
 	// Templates says when function versions get templates; "" is TemplatesAuto.
@@ -227,7 +227,7 @@ func New(opts Options) (*Worker, error) {
 		opts.TemplatesMemory = templatesMemoryDefault
 	}
 	if opts.StartedMax == 0 {
-		opts.StartedMax = startedMaxDefault
+		opts.StartedMax = StartedMaxDefault
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -271,15 +271,15 @@ type StartSpec struct {
 	Provisioned bool
 }
 
-// Prepare parks a sandbox for a runtime ahead of its first function.
-func (w *Worker) Prepare(ctx context.Context, identifier, architecture string, isolation record.Isolation) error {
-	rt, err := w.opts.Runtimes.Runtime(ctx, RuntimeWant{Identifier: identifier, Architecture: architecture})
+// Prepare parks sandboxes, and starts a runtime, ahead of a function's first invoke.
+func (w *Worker) Prepare(ctx context.Context, fn *record.Function, isolation record.Isolation) error {
+	rt, err := w.opts.Runtimes.Runtime(ctx, runtimeWant(fn))
 	if err != nil {
-		return fmt.Errorf("prepare %s: %w", identifier, err)
+		return fmt.Errorf("prepare %s: %w", fn.Runtime, err)
 	}
 	rt.Isolation = isolation
 	w.lots.want(rt, false)
-	if w.opts.StartedMax > 0 && rt.Waits {
+	if w.ahead(fn, rt) {
 		w.lots.want(rt, true)
 	}
 	return nil

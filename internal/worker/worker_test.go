@@ -593,7 +593,7 @@ func TestUsableUntil(t *testing.T) {
 
 func TestParkedAheadOfNeed(t *testing.T) {
 	h := newHost(t, workertest.Runtime(echo), nil)
-	if err := h.Prepare(context.Background(), "python3.13", "x86_64", ""); err != nil {
+	if err := h.Prepare(context.Background(), workertest.Function("f"), ""); err != nil {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(5 * time.Second)
