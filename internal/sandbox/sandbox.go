@@ -127,6 +127,10 @@ type StartSpec struct {
 	// Template asks for a sandbox that Templater.Template can take; its driver may
 	// need to start it otherwise.
 	Template bool
+	// Threads lets a template have more than one thread. It is for virtual machines of
+	// languages, which always have some, and for functions whose owner asked for
+	// snapshots; elsewhere a thread is something that a copy could come to miss.
+	Threads bool
 }
 
 // PreloadSpec is a program that starts before its sandbox has an owner. It holds

@@ -42,8 +42,9 @@ type box struct {
 	root   int
 	spec   sandbox.ParkSpec
 
-	made *template    // of this sandbox, which ends with it
-	left func() error // called when the sandbox is gone; may be nil
+	threads bool         // a template of this may have some
+	made    *template    // of this sandbox, which ends with it
+	left    func() error // called when the sandbox is gone; may be nil
 
 	link *egress.Link // nil without egress
 	// tmp is the scratch filesystem made ahead, until Start takes it.

@@ -48,6 +48,7 @@ type program struct {
 func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Program, error) {
 	b.mu.Lock()
 	p := b.program // by Preload
+	b.threads = spec.Threads
 	b.mu.Unlock()
 	if p != nil {
 		spec.Argv, spec.Env, spec.Dir = nil, nil, ""

@@ -46,7 +46,7 @@ func (d *Driver) Template(_ context.Context, s sandbox.Sandbox) (sandbox.Templat
 
 func (b *box) template() (*template, error) {
 	b.mu.Lock()
-	p := b.program
+	p, threads := b.program, b.threads
 	b.mu.Unlock()
 	if p == nil {
 		return nil, errors.New("it has no program")
@@ -70,7 +70,7 @@ func (b *box) template() (*template, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := inspect(b.process.pid, pid, pipe)
+	c, err := inspect(b.process.pid, pid, pipe, threads)
 	if err != nil {
 		return nil, errors.Join(err, original.Release())
 	}
@@ -208,12 +208,10 @@ func (c *copied) enter() (*program, error) {
 	}
 	defer writer.Close()
 	at := c.template.candidate
-	list, err := at.replacements(writer)
+	list, made, err := at.replacements(writer)
 	defer func() {
-		for _, r := range list {
-			if r.With != writer {
-				r.With.Close()
-			}
+		for _, f := range made {
+			f.Close()
 		}
 	}()
 	if err != nil {
@@ -222,6 +220,7 @@ func (c *copied) enter() (*program, error) {
 	process, err := c.template.original.Copy(clone.Spec{
 		Namespaces: c.namespaces,
 		Replaced:   list,
+		Reopened:   at.reopened,
 		Kept:       at.kept,
 		Dir:        at.workDir,
 		Attach:     func(pid int) error { return c.group.Attach(pid, false) },
@@ -242,38 +241,6 @@ func (c *copied) enter() (*program, error) {
 	c.mu.Unlock()
 	go c.watch(process, watched)
 	return p, err
-}
-
-// replacements makes what a copy has in place of the original's descriptors. The
-// caller closes all but the writer, on an error too.
-func (c *candidate) replacements(writer *os.File) ([]clone.Replacement, error) {
-	var list []clone.Replacement
-	for _, r := range c.replaced {
-		with, err := writer, error(nil)
-		switch r.kind {
-		case connection:
-			with, err = brokenConnection()
-		case event:
-			var fd int
-			if fd, err = unix.Eventfd(r.count, r.flags|unix.EFD_CLOEXEC); err == nil {
-				with = os.NewFile(uintptr(fd), "event")
-			}
-		}
-		if err != nil {
-			return list, err
-		}
-		list = append(list, clone.Replacement{FD: r.fd, With: with, CloseOnExec: r.closeOnExec})
-	}
-	return list, nil
-}
-
-// brokenConnection is a socket whose other end is gone: the copy reads its end.
-func brokenConnection() (*os.File, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("socketpair: %w", err)
-	}
-	return os.NewFile(uintptr(pair[0]), "connection"), unix.Close(pair[1])
 }
 
 // watch reaps the copy when it has ended, and ends its sandbox, as process 1

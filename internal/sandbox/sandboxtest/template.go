@@ -77,6 +77,7 @@ func testTemplate(t *testing.T, h *Harness) {
 	}{
 		{"Continue", testContinue}, {"Separate", testSeparate}, {"Ends", testEnds}, {"OOM", testCopyOOM}, {"Freeze", testCopyFreeze},
 		{"Destroy", testCopyDestroy}, {"Closed", testClosed}, {"Parallel", testCopyParallel}, {"Unclonable", testUnclonable},
+		{"Threads", testThreads}, {"Node", testNode},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
 	}
@@ -108,13 +109,18 @@ func serve(t *testing.T, s sandbox.Sandbox) *waiting {
 }
 
 // begin starts the program and waits until it has finished its initialisation.
-func (s *templates) begin(t *testing.T, init string) *waiting {
+func (s *templates) begin(t *testing.T, change func(*sandbox.StartSpec), init string) *waiting {
 	t.Helper()
 	box := s.Park(t, func(p *sandbox.ParkSpec) {
 		p.Rootfs.Mounts = append(p.Rootfs.Mounts, sandbox.Mount{Source: "/usr", Target: "/usr"})
 	})
 	w := serve(t, box)
-	w.Deed = s.StartIn(t, box, func(spec *sandbox.StartSpec) { *spec = s.spec(init) })
+	w.Deed = s.StartIn(t, box, func(spec *sandbox.StartSpec) {
+		*spec = s.spec(init)
+		if change != nil {
+			change(spec)
+		}
+	})
 	w.await(t)
 	return w
 }
@@ -140,7 +146,13 @@ func (w *waiting) do(t *testing.T, todo string) (string, sandbox.Exit) {
 // template makes one of a program that is initialised so.
 func (s *templates) template(t *testing.T, init string) sandbox.Template {
 	t.Helper()
-	w := s.begin(t, init)
+	return s.templateOf(t, nil, init)
+}
+
+// templateOf is template for a program that is started otherwise.
+func (s *templates) templateOf(t *testing.T, change func(*sandbox.StartSpec), init string) sandbox.Template {
+	t.Helper()
+	w := s.begin(t, change, init)
 	made, err := s.driver.Template(within(t), w.Sandbox)
 	if errors.Is(err, sandbox.ErrUnsupported) {
 		t.Skip(err)
@@ -375,11 +387,12 @@ func testUnclonable(t *testing.T, s *templates) {
 		{"zombie", "import time\nif os.fork() == 0: os._exit(0)\ntime.sleep(0.05)", "process"},
 		{"file in /tmp", "open('/tmp/x', 'w').write('y')", "/tmp/x"},
 		{"socket", "kept.append(socket.socket())", "socket"},
-		{"pipe", "kept.append(os.pipe())", "descriptor"},
+		{"half a pipe", "os.close(os.pipe()[1])", "pipe"},
+		{"file to write", "kept.append(open('/dev/shm/x' if os.path.isdir('/dev/shm') else '/proc/self/comm', 'w'))", "open"},
 		{"shared memory", "import mmap; kept.append(mmap.mmap(-1, 4096))", "shares memory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := s.begin(t, c.init)
+			w := s.begin(t, nil, c.init)
 			_, err := s.driver.Template(within(t), w.Sandbox)
 			if errors.Is(err, sandbox.ErrUnsupported) {
 				t.Skip(err)

@@ -169,6 +169,9 @@ func (o *Original) prepare() (err error) {
 		return err
 	}
 	o.theirs = int(uint32(ends >> 32))
+	if err := o.bequeath(); err != nil {
+		return err
+	}
 	if err := o.births(); err != nil {
 		return err
 	}
