@@ -363,11 +363,11 @@ func (b *box) destroy() error {
 	if b.group != nil {
 		errs = append(errs, b.group.Kill(ctx))
 	}
+	if b.link != nil {
+		errs = append(errs, b.link.Close()) // and the sockets for names with it
+	}
 	if b.network != nil {
 		errs = append(errs, b.network.close())
-	}
-	if b.link != nil {
-		errs = append(errs, b.link.Close())
 	}
 	// The sentry is gone, and with it its end.
 	if b.listening {
