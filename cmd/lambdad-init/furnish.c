@@ -278,6 +278,7 @@ long furnish(struct box *b, struct message *m, int *listeners, u32 *count)
 	b->gid = (u32)take_int(m);
 	u32 descriptors = (u32)take_int(m), processes = (u32)take_int(m);
 	const char *hostname = take_string(m);
+	int skip = take_bool(m);
 	long error = mount("", "/", "", MS_REC | MS_PRIVATE, "");
 	if (error)
 		return failed("make mounts private", 0, error);
@@ -296,7 +297,7 @@ long furnish(struct box *b, struct message *m, int *listeners, u32 *count)
 	if ((error = move_mount(proc, "/proc")))
 		return failed("attach proc", 0, error);
 	CALL(SYS_close, proc);
-	if (b->within && (error = skip_numbers()))
+	if (skip && (error = skip_numbers()))
 		return error;
 	for (u32 n = take_count(m); n > 0; n--)
 		if ((error = attach(b, m, take_mount(m))))

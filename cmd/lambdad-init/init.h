@@ -40,7 +40,7 @@ __attribute__((noreturn)) void quit(int status);
 __attribute__((noreturn)) void fail(long error);
 
 /* furnish.c */
-struct box { int rootless, within; u32 uid, gid; i32 program; };
+struct box { int rootless; u32 uid, gid; i32 program; };
 long furnish(struct box *b, struct message *m, int *listeners, u32 *count);
 long new_proc(int hide);
 long pivot(const char *root);
@@ -57,7 +57,7 @@ long preload(struct box *b, struct message *m, int *pidfd);
 long start(struct box *b, struct message *m, int *pidfd);
 
 /* process1.c */
-__attribute__((noreturn)) void process1(int rootless, int within);
+__attribute__((noreturn)) void process1(int rootless);
 
 /* spawner.c */
 __attribute__((noreturn)) void spawner(void);

@@ -65,13 +65,12 @@ static void handle(struct box *b, struct message *m, u8 kind)
 		quit(1);
 }
 
-void process1(int rootless, int within)
+void process1(int rootless)
 {
 	static struct box box;
 	static struct message message;
 	u64 child = 1ul << (SIGCHLD - 1);
 	box.rootless = rootless;
-	box.within = within;
 	/* Blocked, it is kept for the descriptor, and interrupts nothing. */
 	long error = CALL(SYS_rt_sigprocmask, SIG_SETMASK, &child, 0, 8);
 	if (error)

@@ -113,7 +113,7 @@ static void begin(struct birth *b, int go[2])
 	/* The spawner's own socket is CONTROL until here. */
 	if (CALL(SYS_dup3, b->control, CONTROL, O_CLOEXEC) < 0 || CALL(SYS_close_range, CONTROL + 1, ~0u, 0))
 		quit(1);
-	process1(b->rootless, b->within >= 0);
+	process1(b->rootless);
 }
 
 static long write_file(u32 pid, const char *name, const char *content)

@@ -40,7 +40,9 @@ type box struct {
 	// and root the host's id of its root: a template's, for a copy of it. within is nil otherwise.
 	within *os.File
 	root   int
-	spec   sandbox.ParkSpec
+	// skipPIDs: what the program forks or is must have no pid that a template's had.
+	skipPIDs bool
+	spec     sandbox.ParkSpec
 
 	threads bool         // a template of this may have some
 	made    *template    // of this sandbox, which ends with it
@@ -72,18 +74,24 @@ type reply struct {
 
 // Park implements sandbox.Driver.
 func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandbox, error) {
-	b, err := d.parkWithin(ctx, spec, nil, 0)
+	b, err := d.parkWithin(ctx, spec, surroundings{})
 	if err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
+// surroundings is what a sandbox is made within; zero is the host.
+type surroundings struct {
+	process  *os.File // a pidfd, the caller's, open until parkWithin returns
+	root     int      // the host's id of root there
+	skipPIDs bool
+}
+
 // parkWithin is Park. The sandbox's user and pid namespaces are made within those of
 // the process given, by one that is the program's user there, with the same ids:
-// whoever is that user there has every capability over the new sandbox. The file, a
-// pidfd, is the caller's, open until parkWithin returns; root is the host's id of root there.
-func (d *Driver) parkWithin(ctx context.Context, spec sandbox.ParkSpec, within *os.File, root int) (*box, error) {
+// whoever is that user there has every capability over the new sandbox.
+func (d *Driver) parkWithin(ctx context.Context, spec sandbox.ParkSpec, within surroundings) (*box, error) {
 	if !idForm.MatchString(string(spec.ID)) {
 		return nil, fmt.Errorf("container: %q cannot name a sandbox", spec.ID)
 	}
@@ -95,11 +103,11 @@ func (d *Driver) parkWithin(ctx context.Context, spec sandbox.ParkSpec, within *
 	}
 	ctx, cancel := context.WithTimeout(ctx, parkMax)
 	defer cancel()
-	b := &box{driver: d, id: spec.ID, within: within, root: root, spec: spec}
+	b := &box{driver: d, id: spec.ID, within: within.process, root: within.root, skipPIDs: within.skipPIDs, spec: spec}
 	if err := d.register(b); err != nil {
 		return nil, err
 	}
-	if within == nil {
+	if within.process == nil {
 		b.root = slotRoot(d.firstSlot + b.slot)
 	}
 	if err := b.park(ctx, spec); err != nil {
@@ -236,6 +244,7 @@ func (b *box) spawn() (born bool, err error) {
 func (b *box) parkMessage(spec sandbox.ParkSpec, mounts *trees) (pid1.Park, error) {
 	m := pid1.Park{
 		Hostname: hostname,
+		SkipPIDs: b.skipPIDs,
 		Dirs:     directories,
 		Files:    files(spec.Rootfs),
 		Masked:   masked,

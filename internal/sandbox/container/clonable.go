@@ -23,6 +23,7 @@ type candidate struct {
 	replaced []replaced
 	reopened []clone.Reopened
 	kept     []int
+	timers   []clone.Timer
 	// workDir is its working directory, inside.
 	workDir string
 }
@@ -35,7 +36,7 @@ func unclonable(format string, args ...any) error {
 func inspect(init, pid int, pipe uint64, threads bool) (*candidate, error) {
 	c := &candidate{dir: "/proc/" + strconv.Itoa(pid), pipe: pipe}
 	for _, check := range []func() error{
-		func() error { return c.threads(threads) }, func() error { return c.alone(init, pid) }, c.descriptors, c.memory, c.scratch, c.directory,
+		func() error { return c.threads(threads) }, func() error { return c.alone(init, pid) }, c.descriptors, c.memory, c.findTimers, c.scratch, c.directory,
 	} {
 		if err := check(); err != nil {
 			return nil, err
@@ -86,6 +87,57 @@ func (c *candidate) memory() error {
 		}
 	}
 	return nil
+}
+
+// findTimers finds those of timer_create(2), which a child does not inherit.
+func (c *candidate) findTimers() error {
+	text, err := os.ReadFile(c.dir + "/timers")
+	if err != nil {
+		return fmt.Errorf("container: template: %w", err)
+	}
+	if c.timers, err = parseTimers(string(text)); err != nil {
+		return unclonable("it has a timer of a kind that cannot be copied (%s)", err)
+	}
+	return nil
+}
+
+// parseTimers reads proc(5)'s timers. The kernel numbers a new process's from 0.
+func parseTimers(text string) ([]clone.Timer, error) {
+	var list []clone.Timer
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		value = strings.TrimSpace(value)
+		if name == "ID" {
+			list = append(list, clone.Timer{})
+		}
+		if len(list) == 0 || len(list) > clone.TimersMax {
+			return nil, fmt.Errorf("line %q, of %d", line, len(list))
+		}
+		t := &list[len(list)-1]
+		var err error
+		switch name {
+		case "ID":
+			t.ID, err = strconv.Atoi(value)
+		case "signal":
+			_, err = fmt.Sscanf(value, "%d/%x", &t.Signal, &t.Value)
+		case "notify":
+			if !strings.HasPrefix(value, "signal/pid.") {
+				err = fmt.Errorf("notifies by %s", value)
+			}
+		case "ClockID":
+			t.Clock, err = strconv.Atoi(value)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(list, func(a, b clone.Timer) int { return a.ID - b.ID })
+	for i, t := range list {
+		if t.ID != i {
+			return nil, fmt.Errorf("number %d without those before", t.ID)
+		}
+	}
+	return list, nil
 }
 
 // scratch: a copy finds an empty /tmp, and would look for what it left there.

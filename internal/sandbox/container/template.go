@@ -76,7 +76,7 @@ func (b *box) template() (*template, error) {
 	}
 	t := &template{driver: b.driver, box: b, original: original, candidate: c}
 	if t.around, err = b.process.duplicate(); err == nil {
-		err = original.Prepare()
+		err = original.Prepare(c.timers...)
 	}
 	if err != nil {
 		return nil, errors.Join(err, t.release())
@@ -113,7 +113,12 @@ func (t *template) Park(ctx context.Context, id sandbox.ID) (sandbox.Sandbox, er
 	t.mu.Unlock()
 	spec := t.box.spec
 	spec.ID = id
-	b, err := t.driver.parkWithin(ctx, spec, t.around, t.box.rootID())
+	b, err := t.driver.parkWithin(ctx, spec, surroundings{
+		process: t.around, root: t.box.rootID(),
+		// Libraries compare pids to learn that they must reseed in a child. Who has timers
+		// (Ruby does) compares them to learn whether they are there, and finds all as it was.
+		skipPIDs: len(t.candidate.timers) == 0,
+	})
 	if err == nil {
 		c := &copied{box: b, template: t}
 		b.left = func() error { return errors.Join(c.closeNamespaces(), t.left()) }

@@ -45,7 +45,7 @@ func TestWithin(t *testing.T) {
 		}
 	})
 	h := sandboxtest.NewHarness(t, d)
-	first, err := d.parkWithin(ctx, h.ParkSpec(), nil, 0)
+	first, err := d.parkWithin(ctx, h.ParkSpec(), surroundings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestWithin(t *testing.T) {
 	}
 	defer around.Close()
 	for range 3 { // the spawner is as it was before
-		b, err := d.parkWithin(ctx, h.ParkSpec(), around, first.rootID())
+		b, err := d.parkWithin(ctx, h.ParkSpec(), surroundings{process: around, root: first.rootID(), skipPIDs: true})
 		if err != nil {
 			t.Fatal(err)
 		}

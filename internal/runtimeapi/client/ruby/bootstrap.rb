@@ -60,7 +60,7 @@ module Lambdad
     end
     if template
       require_relative 'lambdad_template'
-      Template.wait(api, template)
+      Template.wait(api)
     end
     loop { serve(api, handler, *api.next) }
   end

@@ -132,9 +132,12 @@ func (o *Original) end() {
 }
 
 // Prepare maps what copying needs into the process. From then on it only serves.
-func (o *Original) Prepare() error { return o.on(o.prepare) }
+// Copies get timers like those, not set.
+func (o *Original) Prepare(timers ...Timer) error {
+	return o.on(func() error { return o.prepare(timers) })
+}
 
-func (o *Original) prepare() (err error) {
+func (o *Original) prepare(timers []Timer) (err error) {
 	o.broken = errors.New("clone: preparing failed")
 	pid := o.tracee.pid
 	if err := o.tracee.setMask(quiet); err != nil {
@@ -172,7 +175,7 @@ func (o *Original) prepare() (err error) {
 	if err := o.bequeath(); err != nil {
 		return err
 	}
-	if err := o.births(); err != nil {
+	if err := o.births(timers); err != nil {
 		return err
 	}
 	if o.capabilities, err = capabilities(); err != nil {

@@ -12,7 +12,8 @@ const (
 	listBytes    = 32 << 10
 	birthBytes   = 4 << 10
 	buffersBytes = 16 << 10
-	scratchBytes = listBytes + birthBytes + buffersBytes
+	timersBytes  = 2 << 10
+	scratchBytes = listBytes + birthBytes + buffersBytes + timersBytes
 )
 
 // buffers is filled for the lists that follow.

@@ -96,7 +96,7 @@ const (
 // births leaves the lists of calls that each copy and each of its threads begins
 // with: what the C library's own fork and thread would have done for it. A session
 // of its own keeps signals to its process group away from other copies.
-func (o *Original) births() error {
+func (o *Original) births(timers []Timer) error {
 	const room = birthBytes - stackBytes
 	at := o.scratch + listBytes
 	tid, list, err := o.inherit(o.tracee, o.saved, at+room)
@@ -104,7 +104,11 @@ func (o *Original) births() error {
 		return err
 	}
 	o.tid = tid
-	list = append([]call{do("setsid", unix.SYS_SETSID)}, list...)
+	made, err := o.makeTimers(timers)
+	if err != nil {
+		return err
+	}
+	list = slices.Concat([]call{do("setsid", unix.SYS_SETSID)}, made, list)
 	if err := o.leave(at, room, list); err != nil || len(o.threads) == 0 {
 		return err
 	}

@@ -74,6 +74,8 @@ type Park struct {
 	// Descriptors and Processes are the program's limits.
 	Descriptors, Processes int32
 	Hostname               string
+	// SkipPIDs lets the program be none of the pid namespace's first 300 processes.
+	SkipPIDs bool
 	// RootKiB bounds the furnished root.
 	RootKiB int32
 	// Base is a whole root directory, below everything else, if BaseSet.
@@ -167,6 +169,7 @@ func (m Park) Encode() []byte {
 	e.int(m.Descriptors)
 	e.int(m.Processes)
 	e.string(m.Hostname)
+	e.bool(m.SkipPIDs)
 	e.int(m.RootKiB)
 	e.bool(m.BaseSet)
 	if m.BaseSet {
