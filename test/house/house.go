@@ -79,7 +79,8 @@ func Binary(t testing.TB) string {
 			buildErr = err
 			return
 		}
-		cmd := exec.Command("go", "build", "-trimpath", "-overlay", overlay, "-o", buildDir, "github.com/lambdad/lambdad/cmd/lambdad")
+		cmd := exec.Command("go", "build", "-trimpath", "-overlay", overlay, "-o", buildDir,
+			"github.com/lambdad/lambdad/cmd/lambdad", "github.com/lambdad/lambdad/cmd/lambdad-gvisor-init")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			buildErr = fmt.Errorf("build lambdad: %w\n%s", err, out)
@@ -105,14 +106,17 @@ func buildInit(path string) error {
 	return nil
 }
 
-// withoutEmbedded writes an overlay for go build in which no lambdad-init waits to be embedded.
+// withoutEmbedded writes an overlay for go build in which no process 1 waits to be embedded.
 func withoutEmbedded(dir string) (string, error) {
-	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/lambdad/lambdad/internal/sandbox/container").Output()
-	if err != nil {
-		return "", fmt.Errorf("find the sources: %w", err)
+	replace := map[string]string{}
+	for driver, name := range map[string]string{"container": "lambdad-init", "gvisor": "lambdad-gvisor-init"} {
+		out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/lambdad/lambdad/internal/sandbox/"+driver).Output()
+		if err != nil {
+			return "", fmt.Errorf("find the sources: %w", err)
+		}
+		replace[filepath.Join(strings.TrimSpace(string(out)), "initbin", name)] = ""
 	}
-	embedded := filepath.Join(strings.TrimSpace(string(out)), "initbin", "lambdad-init")
-	content, err := json.Marshal(map[string]map[string]string{"Replace": {embedded: ""}})
+	content, err := json.Marshal(map[string]map[string]string{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
