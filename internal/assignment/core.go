@@ -151,7 +151,7 @@ func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
 			out = c.destroy(e, out)
 			continue
 		}
-		c.keep.Observe(now.Sub(e.idleSince))
+		c.keep.Observe(now.Sub(e.idleSince), e.memoryMiB)
 		return c.assign(e, ev.Invoke, out)
 	}
 	if len(p.waiting) >= c.cfg.QueueMax {
@@ -164,7 +164,7 @@ func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
 	}
 	if len(c.envs) == 0 && !c.lastDone.IsZero() {
 		// A cold start that a longer keep-alive would have spared.
-		c.keep.Observe(now.Sub(c.lastDone))
+		c.keep.Observe(now.Sub(c.lastDone), ev.MemoryMiB)
 	}
 	p.waiting = append(p.waiting, waiting{invoke: ev.Invoke, memoryMiB: ev.MemoryMiB, since: now})
 	return c.settle(p, out)

@@ -245,72 +245,9 @@ func TestReclaimAndDrain(t *testing.T) {
 	s.step(Event{Kind: EventAbandon}, "reject i1 4", "cancel e1")
 }
 
-func TestKeepAlive(t *testing.T) {
-	for name, tc := range map[string]struct {
-		observe func(k *KeepAlive)
-		want    time.Duration
-	}{
-		"knows nothing": {func(*KeepAlive) {}, 10 * time.Minute},
-		"busy": {func(k *KeepAlive) {
-			for range 100 {
-				k.Observe(time.Second)
-			}
-		}, time.Minute},
-		"every five minutes": {func(k *KeepAlive) {
-			for range 20 {
-				k.Observe(5 * time.Minute)
-			}
-		}, 5*time.Minute + 30*time.Second + 33*time.Second}, // the end of its bin and a tenth
-		"once a day": {func(k *KeepAlive) {
-			for range 20 {
-				k.Observe(24 * time.Hour)
-			}
-		}, 10 * time.Minute}, // nothing is known: not worth an hour
-		"busy after slow": {func(k *KeepAlive) {
-			for range 20 {
-				k.Observe(30 * time.Minute)
-			}
-			for range 5000 {
-				k.Observe(time.Second)
-			}
-		}, time.Minute},
-	} {
-		t.Run(name, func(t *testing.T) {
-			k := NewKeepAlive(KeepAliveConfig{})
-			tc.observe(&k)
-			if k.Window() != tc.want {
-				t.Errorf("window %v, want %v", k.Window(), tc.want)
-			}
-		})
-	}
-}
-
 func TestBudget(t *testing.T) {
 	b := NewBudget(1000)
 	id := func(n int) AskID { return AskID{Asker: 1, Env: EnvID(n)} }
-
-// A change of isolation replaces the environments of every version, warm and busy.
-func TestIsolationReplacesEnvironments(t *testing.T) {
-	s := newScript(t, Config{})
-	weak, strong := key("$LATEST", 1), key("$LATEST", 1)
-	weak.Isolation, strong.Isolation = record.IsolationContainer, record.IsolationGVisor
-	version := key("7", 1)
-	version.Isolation = record.IsolationContainer
-	for i, k := range []PoolKey{weak, version} {
-		id := uint64(i + 1)
-		s.step(Event{Kind: EventInvoke, Invoke: InvokeID(id), Key: k, MemoryMiB: 128}, fmt.Sprintf("ask e%d 128", id))
-		s.step(Event{Kind: EventGranted, Env: EnvID(id), MemoryMiB: 128}, fmt.Sprintf("start e%d", id))
-		s.step(Event{Kind: EventStarted, Env: EnvID(id), Healthy: true}, fmt.Sprintf("assign i%d e%d", id, id))
-	}
-	s.step(Event{Kind: EventDone, Env: 2, Healthy: true})
-	s.step(Event{Kind: EventIsolation, Key: PoolKey{Isolation: record.IsolationGVisor}}, "destroy e2")
-	s.step(Event{Kind: EventDone, Env: 1, Healthy: true}, "destroy e1")
-	s.step(Event{Kind: EventInvoke, Invoke: 3, Key: strong, MemoryMiB: 128}, "ask e3 128")
-	s.step(Event{Kind: EventGranted, Env: 3, MemoryMiB: 128}, "start e3")
-	s.step(Event{Kind: EventStarted, Env: 3, Healthy: true}, "assign i3 e3")
-	s.step(Event{Kind: EventDone, Env: 3, Healthy: true})
-	s.step(Event{Kind: EventIsolation, Key: PoolKey{Isolation: record.IsolationGVisor}})
-}
 	want := func(got []BudgetEffect, ids ...int) {
 		t.Helper()
 		var have []int
@@ -350,4 +287,27 @@ func TestVictims(t *testing.T) {
 	if want := []Victim{{2, 0, 1}, {3, 0, 1}}; !slices.Equal(got, want) {
 		t.Errorf("victims %+v, want %+v", got, want)
 	}
+}
+
+// A change of isolation replaces the environments of every version, warm and busy.
+func TestIsolationReplacesEnvironments(t *testing.T) {
+	s := newScript(t, Config{})
+	weak, strong := key("$LATEST", 1), key("$LATEST", 1)
+	weak.Isolation, strong.Isolation = record.IsolationContainer, record.IsolationGVisor
+	version := key("7", 1)
+	version.Isolation = record.IsolationContainer
+	for i, k := range []PoolKey{weak, version} {
+		id := uint64(i + 1)
+		s.step(Event{Kind: EventInvoke, Invoke: InvokeID(id), Key: k, MemoryMiB: 128}, fmt.Sprintf("ask e%d 128", id))
+		s.step(Event{Kind: EventGranted, Env: EnvID(id), MemoryMiB: 128}, fmt.Sprintf("start e%d", id))
+		s.step(Event{Kind: EventStarted, Env: EnvID(id), Healthy: true}, fmt.Sprintf("assign i%d e%d", id, id))
+	}
+	s.step(Event{Kind: EventDone, Env: 2, Healthy: true})
+	s.step(Event{Kind: EventIsolation, Key: PoolKey{Isolation: record.IsolationGVisor}}, "destroy e2")
+	s.step(Event{Kind: EventDone, Env: 1, Healthy: true}, "destroy e1")
+	s.step(Event{Kind: EventInvoke, Invoke: 3, Key: strong, MemoryMiB: 128}, "ask e3 128")
+	s.step(Event{Kind: EventGranted, Env: 3, MemoryMiB: 128}, "start e3")
+	s.step(Event{Kind: EventStarted, Env: 3, Healthy: true}, "assign i3 e3")
+	s.step(Event{Kind: EventDone, Env: 3, Healthy: true})
+	s.step(Event{Kind: EventIsolation, Key: PoolKey{Isolation: record.IsolationGVisor}})
 }
