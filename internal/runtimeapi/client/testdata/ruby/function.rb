@@ -45,3 +45,44 @@ def log(event:, context:)
     logger.error(e)
   end
 end
+
+def leave(event:, context:)
+  exit!(event)
+end
+
+def large(event:, context:)
+  'x' * event
+end
+
+def count(event:, context:)
+  $calls += 1
+end
+
+def missing_name(event:, context:)
+  does_not_exist
+end
+
+module Outer
+  class Inner
+    def self.handle(event:, context:)
+      'class method'
+    end
+  end
+end
+
+def surroundings(event:, context:)
+  { environ: ENV.to_h,
+    child: `env`.split("\n").reject { |x| x.start_with?('_=') }.sort,
+    cwd: Dir.pwd,
+    argv: ARGV,
+    path: $LOAD_PATH.reject { |x| x.start_with?('/usr', '/var/lib') },
+    zone: [Time.now.zone, Time.now.strftime('%z')],
+    descriptors: Dir.children('/proc/self/fd').size,
+    encoding: [Encoding.default_external, Encoding.default_internal].map(&:to_s),
+    gems: Gem.path }
+end
+
+def restored(event:, context:)
+  $restored = ($restored || 0) + 1
+  { Env: ENV.to_h, Log: [], Hour: Time.now.zone, Calls: $restored }
+end
