@@ -135,6 +135,7 @@ func TestLifecycles(t *testing.T) {
 		{"DeleteLoginProfile", params{"UserName": "admin"}, "NoSuchEntity: Login Profile for User admin cannot be found."},
 		{"ListAccountAliases", params{}, ""},
 		{"ListRoles", params{"Marker": "%%%"}, "ValidationError: Invalid Marker."},
+		{"ListRoles", params{"Marker": "zzz"}, "ValidationError: Invalid Marker."}, // base64, but none of ours
 		{"SimulatePrincipalPolicy", params{"PolicySourceArn": "arn:aws:iam::000000000000:user/admin", "ActionNames.member.1": "nonsense"}, "InvalidInput"},
 	})
 }

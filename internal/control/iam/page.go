@@ -14,6 +14,8 @@ import (
 const (
 	pageDefault = 100 // MaxItems when none is given
 	pageMax     = 1000
+	// markerHead begins a marker of ours: what a caller makes up is no marker.
+	markerHead = "after:"
 )
 
 // pageRequest is where a page begins and how long it may be.
@@ -31,10 +33,11 @@ func pageOf(marker *string, maxItems *int32) (pageRequest, error) {
 	}
 	if marker != nil && *marker != "" {
 		b, err := base64.RawURLEncoding.DecodeString(*marker)
-		if err != nil || len(b) == 0 {
+		after, ours := strings.CutPrefix(string(b), markerHead)
+		if err != nil || !ours || after == "" {
 			return p, invalid("Invalid Marker.")
 		}
-		p.after = string(b)
+		p.after = after
 	}
 	return p, nil
 }
@@ -53,7 +56,7 @@ func cut[T any](items []T, limit int, name func(T) string) page[T] {
 	p := page[T]{items: items, truncated: &more}
 	if more {
 		p.items = items[:limit]
-		m := base64.RawURLEncoding.EncodeToString([]byte(name(items[limit-1])))
+		m := base64.RawURLEncoding.EncodeToString([]byte(markerHead + name(items[limit-1])))
 		p.marker = &m
 	}
 	return p
