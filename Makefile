@@ -22,9 +22,11 @@ build:
 	@command -v cc >/dev/null 2>&1 || scripts/setup.sh build
 	scripts/init.sh "$(CURDIR)/internal/sandbox/container/initbin/lambdad-init"
 	$(GO) build -trimpath -ldflags='-s -w' -o internal/sandbox/gvisor/initbin/lambdad-gvisor-init ./cmd/lambdad-gvisor-init
+	$(GO) build -trimpath -ldflags='-s -w' -o internal/sandbox/microvm/guestbin/lambdad-guest ./cmd/lambdad-guest
 	$(GO) build -trimpath -o $(BIN)/lambdad ./cmd/lambdad
 	@# It must not stay: a later build without make would embed a stale one.
-	@rm -f internal/sandbox/container/initbin/lambdad-init internal/sandbox/gvisor/initbin/lambdad-gvisor-init
+	@rm -f internal/sandbox/container/initbin/lambdad-init internal/sandbox/gvisor/initbin/lambdad-gvisor-init \
+		internal/sandbox/microvm/guestbin/lambdad-guest
 
 runsc:
 	@scripts/runsc.sh $(BIN)

@@ -34,6 +34,10 @@ if [ "$want" = test ] || [ "$want" = bench ]; then
 	# `aws logs tail` exists from version 2 on.
 	[ -x /usr/bin/aws ] || missing="$missing awscli"
 fi
+if [ "$want" = test ] || [ "$want" = bench ]; then
+	# Virtual machines, with or without virtualisation.
+	need qemu-system-x86_64 qemu-system-x86
+fi
 if [ "$want" = bench ]; then
 	need crun crun
 	need runc runc

@@ -23,8 +23,8 @@ const (
 	killMax  = 20 * time.Second
 	startMax = 60 * time.Second // a machine without virtualisation is slow
 	askMax   = 10 * time.Second
-	// resumeTries: one that hangs is ended, and another made.
-	resumeTries = 3
+	// machineTries: one that hangs is ended, and another made.
+	machineTries = 3
 	// vmmProcesses bounds the threads of a monitor.
 	vmmProcesses = 256
 	// vmmMiB is what a monitor takes beside its guest's memory: the emulator's translations, buffers.
@@ -84,17 +84,66 @@ func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandb
 	return b, nil
 }
 
-func (b *box) park(ctx context.Context) error {
-	origin, err := b.driver.origins.get(ctx, b.size, b.rootfs)
+func (b *box) park(ctx context.Context) error { return b.machine(ctx, b.size, false) }
+
+// machine gives the box one that has the root and waits. Its own memory is what a
+// machine needs that is to be saved.
+func (b *box) machine(ctx context.Context, s size, own bool) error {
+	if b.driver.alone {
+		return b.boot(ctx, s)
+	}
+	origin, err := b.driver.origins.get(ctx, s, b.rootfs)
 	if err != nil {
 		return err
 	}
-	b.origin = origin
-	return b.resume(ctx, origin, resumption{disks: origin.config.disks})
+	b.mu.Lock()
+	old := b.origin
+	b.origin, b.size, b.clonable = origin, s, own
+	b.mu.Unlock()
+	if old != nil {
+		old.drop()
+	}
+	return b.resume(ctx, origin, resumption{disks: origin.config.disks, own: own})
 }
 
-// resume makes the box's machine, in its control group.
+// boot makes a machine that shares nothing.
+func (b *box) boot(ctx context.Context, s size) error {
+	park, disks, err := b.driver.origins.rootDisks(ctx, b.rootfs)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	old := b.disks
+	b.disks, b.size, b.clonable = disks, s, true
+	b.mu.Unlock()
+	closeDisks(old)
+	return b.make(ctx, bootMax, func(ctx context.Context, events guestEvents) (*link, error) {
+		memory, err := newMemory(s.memoryMiB)
+		if err != nil {
+			return nil, err
+		}
+		l, err := bootOnce(ctx, b.driver.host.choose(ctx), config{memoryMiB: s.memoryMiB, cpus: s.cpus, memory: memory, group: b.group}, events)
+		if err != nil {
+			return nil, err
+		}
+		if err := l.furnish(ctx, park, disks); err != nil {
+			l.end()
+			return nil, err
+		}
+		return l, nil
+	})
+}
+
+// resume makes the box's machine from one at rest.
 func (b *box) resume(ctx context.Context, from *saved, r resumption) error {
+	return b.make(ctx, resumeMax, func(ctx context.Context, events guestEvents) (*link, error) {
+		r.group, r.events = b.group, events
+		return b.driver.resume(ctx, from, r)
+	})
+}
+
+// make makes the box's machine in its control group, again if it hangs.
+func (b *box) make(ctx context.Context, limit time.Duration, try func(context.Context, guestEvents) (*link, error)) error {
 	select {
 	case b.driver.parks <- struct{}{}:
 		defer func() { <-b.driver.parks }()
@@ -110,11 +159,9 @@ func (b *box) resume(ctx context.Context, from *saved, r resumption) error {
 			return err
 		}
 	}
-	r.group = b.group
-	l, err := watched(ctx, resumeMax, resumeTries, func(ctx context.Context) (*link, error) {
+	l, err := watched(ctx, limit, machineTries, func(ctx context.Context) (*link, error) {
 		own := &events{box: b}
-		r.events = guestEvents{opened: own.opened, exited: own.exited}
-		l, err := b.driver.resume(ctx, from, r)
+		l, err := try(ctx, guestEvents{opened: own.opened, exited: own.exited})
 		if err == nil {
 			go own.watch(l)
 		}

@@ -134,7 +134,7 @@ func (h *hostSide) tryBoot(ctx context.Context, m monitor) error {
 	if err != nil {
 		return err
 	}
-	l, err := bootOnce(ctx, m, config{memoryMiB: probeMiB, cpus: 1, memory: memory})
+	l, err := bootOnce(ctx, m, config{memoryMiB: probeMiB, cpus: 1, memory: memory}, guestEvents{})
 	if err != nil {
 		return err
 	}

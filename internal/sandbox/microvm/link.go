@@ -83,9 +83,13 @@ func (l *link) await(ctx context.Context) (line.Reply, error) {
 // call asks the guest. If it does not answer in time its machine is ended: a
 // late answer would be taken for another's.
 func (l *link) call(ctx context.Context, r line.Request) (line.Reply, error) {
+	return l.ask(ctx, line.Encode(r))
+}
+
+func (l *link) ask(ctx context.Context, message []byte) (line.Reply, error) {
 	l.calls.Lock()
 	defer l.calls.Unlock()
-	if err := l.line.Send(line.Encode(r)); err != nil {
+	if err := l.line.Send(message); err != nil {
 		return line.Reply{}, fmt.Errorf("microvm: %w", err)
 	}
 	reply, err := l.await(ctx)
@@ -128,25 +132,26 @@ func (l *link) end() {
 	_ = closeFile(l.memory)
 }
 
-const entropyBytes = 64
-
-// renew makes a copied guest its own.
-func (l *link) renew(ctx context.Context, again bool) error {
-	entropy := make([]byte, entropyBytes)
-	if _, err := rand.Read(entropy); err != nil {
+// renew makes a copied guest its own. A program in it gets these limits.
+func (l *link) renew(ctx context.Context, program *line.Limits) error {
+	r := line.Renew{Now: time.Now()}
+	if program != nil {
+		r.Again, r.Limits = true, *program
+	}
+	if _, err := rand.Read(r.Entropy[:]); err != nil {
 		return fmt.Errorf("microvm: %w", err)
 	}
-	_, err := l.call(ctx, line.Request{Renew: &line.Renew{Now: time.Now(), Entropy: entropy, Again: again}})
+	_, err := l.ask(ctx, r.Encode())
 	return err
 }
 
 // bootOnce boots a machine and waits until its guest is ready.
-func bootOnce(ctx context.Context, m monitor, c config) (*link, error) {
+func bootOnce(ctx context.Context, m monitor, c config, events guestEvents) (*link, error) {
 	machine, err := m.boot(ctx, c)
 	if err != nil {
 		return nil, errors.Join(err, closeFile(c.memory))
 	}
-	l := newLink(machine, guestEvents{})
+	l := newLink(machine, events)
 	l.memory = c.memory
 	r, err := l.await(ctx)
 	if err == nil && !r.Ready {

@@ -76,13 +76,9 @@ func (s *smaller) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sand
 	return s.Driver.Park(ctx, spec)
 }
 
-// smallUsr holds an interpreter and its libraries; "" without one.
+// smallUsr holds interpreters and their libraries; all of /usr without one.
 func smallUsr(t *testing.T) string {
 	python, err := filepath.EvalSymlinks("/usr/bin/python3")
-	if err != nil {
-		return "/usr"
-	}
-	out, err := exec.Command("ldd", python).Output()
 	if err != nil {
 		return "/usr"
 	}
@@ -100,9 +96,19 @@ func smallUsr(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	copyInto(python, filepath.Join(usr, "bin", "python3"))
-	for _, m := range regexp.MustCompile(`(/lib[^ ]*) \(0x`).FindAllStringSubmatch(string(out), -1) {
-		copyInto(m[1], filepath.Join(usr, m[1]))
+	for _, name := range []string{"python3", "node"} {
+		program, err := filepath.EvalSymlinks(filepath.Join("/usr/bin", name))
+		if err != nil {
+			continue
+		}
+		copyInto(program, filepath.Join(usr, "bin", name))
+		out, err := exec.Command("ldd", program).Output()
+		if err != nil {
+			t.Skipf("ldd %s: %v", program, err)
+		}
+		for _, m := range regexp.MustCompile(`(/lib[^ ]*) \(0x`).FindAllStringSubmatch(string(out), -1) {
+			copyInto(m[1], filepath.Join(usr, m[1]))
+		}
 	}
 	for _, name := range []string{"lib", "lib64"} {
 		if err := os.Symlink("usr/"+name, filepath.Join(top, name)); err != nil {

@@ -212,7 +212,7 @@ func (o *origins) booted(ctx context.Context, s size) (*saved, error) {
 				if err != nil {
 					return nil, err
 				}
-				l, err := bootOnce(ctx, monitor, config{memoryMiB: s.memoryMiB, cpus: s.cpus, memory: memory, group: group})
+				l, err := bootOnce(ctx, monitor, config{memoryMiB: s.memoryMiB, cpus: s.cpus, memory: memory, group: group}, guestEvents{})
 				if err != nil {
 					return nil, err
 				}
@@ -228,27 +228,13 @@ func (o *origins) booted(ctx context.Context, s size) (*saved, error) {
 
 // withRoot is a booted machine that has its root filesystem.
 func (o *origins) withRoot(ctx context.Context, s size, rootfs sandbox.Rootfs) (*saved, error) {
-	plan, err := planRoot(rootfs)
+	park, disks, err := o.rootDisks(ctx, rootfs)
 	if err != nil {
-		return nil, fmt.Errorf("microvm: %w", err)
-	}
-	var disks []disk
-	closeDisks := func() {
-		for _, d := range disks {
-			d.file.Close()
-		}
-	}
-	for i, spec := range plan.images {
-		f, err := o.driver.images.Get(ctx, spec)
-		if err != nil {
-			closeDisks()
-			return nil, err
-		}
-		disks = append(disks, disk{number: rootDisk + i, file: f})
+		return nil, err
 	}
 	plain, err := o.booted(ctx, s)
 	if err != nil {
-		closeDisks()
+		closeDisks(disks)
 		return nil, err
 	}
 	defer plain.drop()
@@ -258,13 +244,7 @@ func (o *origins) withRoot(ctx context.Context, s size, rootfs sandbox.Rootfs) (
 			if err != nil {
 				return nil, err
 			}
-			for _, d := range disks {
-				if err := l.machine.attach(ctx, d); err != nil {
-					l.end()
-					return nil, err
-				}
-			}
-			if _, err := l.call(ctx, line.Request{Park: &plan.park}); err != nil {
+			if err := l.furnish(ctx, park, disks); err != nil {
 				l.end()
 				return nil, err
 			}
@@ -272,11 +252,47 @@ func (o *origins) withRoot(ctx context.Context, s size, rootfs sandbox.Rootfs) (
 		})
 	})
 	if err != nil {
-		closeDisks()
+		closeDisks(disks)
 		return nil, err
 	}
 	made.owned = disks
 	return made, nil
+}
+
+// rootDisks makes the disks of a root filesystem, and says how they make the root.
+func (o *origins) rootDisks(ctx context.Context, rootfs sandbox.Rootfs) (line.Park, []disk, error) {
+	plan, err := planRoot(rootfs)
+	if err != nil {
+		return line.Park{}, nil, fmt.Errorf("microvm: %w", err)
+	}
+	var disks []disk
+	for i, spec := range plan.images {
+		f, err := o.driver.images.Get(ctx, spec)
+		if err != nil {
+			closeDisks(disks)
+			return line.Park{}, nil, err
+		}
+		disks = append(disks, disk{number: rootDisk + i, file: f})
+	}
+	return plan.park, disks, nil
+}
+
+// closeDisks is for disks that were only read.
+func closeDisks(disks []disk) {
+	for _, d := range disks {
+		_ = d.file.Close()
+	}
+}
+
+// furnish gives a booted machine its root filesystem.
+func (l *link) furnish(ctx context.Context, park line.Park, disks []disk) error {
+	for _, d := range disks {
+		if err := l.machine.attach(ctx, d); err != nil {
+			return err
+		}
+	}
+	_, err := l.call(ctx, line.Request{Park: &park})
+	return err
 }
 
 // resumption says how a copy of a machine at rest is made.
@@ -286,7 +302,6 @@ type resumption struct {
 	disks  []disk
 	events guestEvents
 	paused bool // leave it so
-	again  bool // it has a program
 }
 
 // resume makes a copy. Whoever hangs is ended; the caller may try again.
@@ -317,7 +332,7 @@ func (d *Driver) resume(ctx context.Context, s *saved, r resumption) (*link, err
 		l.end()
 		return nil, err
 	}
-	if err := l.renew(ctx, r.again); err != nil {
+	if err := l.renew(ctx, nil); err != nil {
 		l.end()
 		return nil, err
 	}

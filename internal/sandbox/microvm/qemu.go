@@ -67,7 +67,6 @@ func (q *qemu) arguments(c config, s *saved) []string {
 		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", fdMonitor), "-mon", "chardev=monitor,mode=control",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-device", "virtio-serial-device,max_ports=2", "-chardev", fmt.Sprintf("socket,id=line,fd=%d", fdSerial), "-device", "virtserialport,chardev=line,name=lambdad.0",
-		"-device", "virtio-balloon-device,free-page-reporting=on",
 		"-device", "virtio-scsi-device,id=scsi,num_queues=1",
 	}
 	if q.accel == "kvm" {

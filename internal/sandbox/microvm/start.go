@@ -106,24 +106,20 @@ func (b *box) fit(ctx context.Context, spec sandbox.StartSpec) error {
 	if err != nil {
 		return err
 	}
-	if wanted == b.size && !spec.Template {
+	b.mu.Lock()
+	fits := wanted == b.size && (b.clonable || !spec.Template)
+	old := b.link
+	if !fits {
+		b.link, b.frozen = nil, false
+	}
+	b.mu.Unlock()
+	if fits {
 		return b.Thaw(ctx)
 	}
-	origin, err := b.driver.origins.get(ctx, wanted, b.rootfs)
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	old, oldOrigin := b.link, b.origin
-	b.link, b.origin, b.size, b.frozen, b.clonable = nil, origin, wanted, false, spec.Template
-	b.mu.Unlock()
 	if old != nil {
 		old.end()
 	}
-	if oldOrigin != nil {
-		oldOrigin.drop()
-	}
-	return b.resume(ctx, origin, resumption{disks: origin.config.disks, own: spec.Template})
+	return b.machine(ctx, wanted, spec.Template)
 }
 
 // limit bounds the monitor's process; the guest bounds the program.

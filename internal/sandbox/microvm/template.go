@@ -58,7 +58,7 @@ func (d *Driver) Template(ctx context.Context, s sandbox.Sandbox) (sandbox.Templ
 		select {
 		case <-l.machine.ended():
 		default:
-			err = errors.Join(err, l.machine.unpause(ctx), l.renew(ctx, true))
+			err = errors.Join(err, l.machine.unpause(ctx), l.renew(ctx, &line.Limits{}))
 		}
 		return nil, fmt.Errorf("microvm: template of %s: %w", b.id, err)
 	}
@@ -118,7 +118,7 @@ func (b *box) parkCopy(ctx context.Context, t *template) error {
 	b.mu.Lock()
 	b.frozen = true
 	b.mu.Unlock()
-	return b.resume(ctx, t.saved, resumption{disks: disks, paused: true, again: true})
+	return b.resume(ctx, t.saved, resumption{disks: disks, paused: true})
 }
 
 // startCopy lets the copy run.
@@ -136,12 +136,8 @@ func (b *box) startCopy(ctx context.Context, spec sandbox.StartSpec) error {
 	if err != nil {
 		return err
 	}
-	if err := l.renew(ctx, true); err != nil {
-		return err
-	}
 	limits := guestLimits(spec.Limits)
-	_, err = l.call(ctx, line.Request{Limit: &limits})
-	return err
+	return l.renew(ctx, &limits)
 }
 
 // MemoryBytes implements sandbox.Template.

@@ -85,7 +85,7 @@ func (a *agent) boot() error {
 	if err != nil {
 		return err
 	}
-	a.line = line.New(port, line.Options{Message: func(p []byte) { a.requests <- p }})
+	a.line = line.New(port, line.Options{Message: a.take})
 	for _, p := range Ports {
 		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", p))
 		if err != nil {
@@ -274,6 +274,23 @@ func (a *agent) wait(pid int) <-chan syscall.WaitStatus {
 	return c
 }
 
+// take is called by the line's reader. A renewal is done at once: it is urgent,
+// and until then the line writes nothing.
+func (a *agent) take(p []byte) {
+	r, ok := line.DecodeRenew(p)
+	if !ok {
+		a.requests <- p
+		return
+	}
+	answer := line.Done()
+	if err := a.renew(r); err != nil {
+		answer = line.Encode(failure(err))
+	}
+	if err := a.line.Send(answer); err != nil {
+		fmt.Println("lambdad-guest:", err)
+	}
+}
+
 func (a *agent) serve() {
 	for p := range a.requests {
 		request, err := line.DecodeRequest(p)
@@ -300,8 +317,6 @@ func (a *agent) do(r line.Request) (line.Reply, error) {
 	case r.Hold:
 		debug.FreeOSMemory()
 		return line.Reply{}, nil
-	case r.Renew != nil:
-		return line.Reply{}, a.renew(*r.Renew)
 	case r.Park != nil:
 		return line.Reply{}, a.park(*r.Park)
 	case r.Start != nil:

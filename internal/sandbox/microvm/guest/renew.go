@@ -14,7 +14,7 @@ import (
 // memory: its connections are broken, its clock is right, its random numbers are its own.
 func (a *agent) renew(r line.Renew) error {
 	a.line.Reset()
-	if err := reseed(r.Entropy); err != nil {
+	if err := reseed(r.Entropy[:]); err != nil {
 		return err
 	}
 	now := unix.NsecToTimespec(r.Now.UnixNano())
@@ -23,6 +23,9 @@ func (a *agent) renew(r line.Renew) error {
 	}
 	if !r.Again {
 		return nil
+	}
+	if err := limit(r.Limits); err != nil {
+		return err
 	}
 	return a.openOutput()
 }

@@ -123,21 +123,26 @@ func (l *Line) Reset() {
 	}
 }
 
-// SendAndHold writes a message and then nothing more until Reset; it returns when it is written.
+// SendAndHold writes a message, whole, and then nothing more until Reset; what
+// others want to write meanwhile waits.
 func (l *Line) SendAndHold(message []byte) error {
+	if len(message) > PayloadMax {
+		return errors.New("line: too long to be the last")
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.enqueueMessage(message); err != nil {
-		return err
-	}
 	for len(l.queue) > 0 || l.writing {
 		if l.err != nil {
 			return l.err
 		}
 		l.wake.Wait()
 	}
+	if l.err != nil {
+		return l.err
+	}
 	l.held = true
-	return nil
+	_, err := l.conn.Write(frame(0, kindMessage, message))
+	return err
 }
 
 // Send writes a control message.
@@ -168,15 +173,19 @@ func (l *Line) enqueue(stream uint32, kind byte, payload []byte) error {
 	if l.queued+header+len(payload) > queueMax {
 		return errors.New("line: the peer does not read")
 	}
-	frame := make([]byte, header+len(payload))
-	binary.BigEndian.PutUint32(frame, stream)
-	binary.BigEndian.PutUint32(frame[4:], uint32(len(payload)))
-	frame[4] = kind
-	copy(frame[header:], payload)
-	l.queue = append(l.queue, frame)
-	l.queued += len(frame)
+	f := frame(stream, kind, payload)
+	l.queue = append(l.queue, f)
+	l.queued += len(f)
 	l.wake.Broadcast()
 	return nil
+}
+
+func frame(stream uint32, kind byte, payload []byte) []byte {
+	f := make([]byte, header, header+len(payload))
+	binary.BigEndian.PutUint32(f, stream)
+	binary.BigEndian.PutUint32(f[4:], uint32(len(payload)))
+	f[4] = kind
+	return append(f, payload...)
 }
 
 func (l *Line) post(stream uint32, kind byte, payload []byte) error {

@@ -1,6 +1,7 @@
 package line
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -23,13 +24,52 @@ type Limits struct {
 	CPUMilli    int
 }
 
-// Renew is what no two machines may share.
+// Renew is what no two machines may share. It has a form of its own, for it is
+// on the way of an invoke: to decode JSON takes an emulated machine tens of milliseconds.
 type Renew struct {
 	Now     time.Time
-	Entropy []byte
-	// Again is set for a copy of a running program.
-	Again bool
+	Entropy [entropyBytes]byte
+	// Again is set for a copy of a running program, and Limits are then its own.
+	Again  bool
+	Limits Limits
 }
+
+const (
+	entropyBytes = 64
+	renewTag     = 'R'
+	renewBytes   = 2 + 8 + 8 + 8 + entropyBytes
+	doneTag      = 'k'
+)
+
+// Encode makes a message.
+func (r Renew) Encode() []byte {
+	p := make([]byte, 2, renewBytes)
+	p[0] = renewTag
+	if r.Again {
+		p[1] = 1
+	}
+	for _, n := range []int64{r.Now.UnixNano(), r.Limits.MemoryBytes, int64(r.Limits.CPUMilli)} {
+		p = binary.BigEndian.AppendUint64(p, uint64(n))
+	}
+	return append(p, r.Entropy[:]...)
+}
+
+// DecodeRenew reads one; false if the message is another.
+func DecodeRenew(p []byte) (Renew, bool) {
+	var r Renew
+	if len(p) != renewBytes || p[0] != renewTag {
+		return r, false
+	}
+	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(p[at:])) }
+	r.Again = p[1] == 1
+	r.Now = time.Unix(0, number(2))
+	r.Limits = Limits{MemoryBytes: number(10), CPUMilli: int(number(18))}
+	copy(r.Entropy[:], p[26:])
+	return r, true
+}
+
+// Done is the reply that says nothing else.
+func Done() []byte { return []byte{doneTag} }
 
 // Park makes the root filesystem.
 type Park struct {
@@ -99,7 +139,12 @@ func Encode(v any) []byte {
 func DecodeRequest(p []byte) (Request, error) { return decode[Request](p) }
 
 // DecodeReply reads what the guest sent, which may be anything.
-func DecodeReply(p []byte) (Reply, error) { return decode[Reply](p) }
+func DecodeReply(p []byte) (Reply, error) {
+	if len(p) == 1 && p[0] == doneTag {
+		return Reply{}, nil
+	}
+	return decode[Reply](p)
+}
 
 func decode[T any](p []byte) (T, error) {
 	var v T
