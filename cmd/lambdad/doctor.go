@@ -26,7 +26,8 @@ func doctorCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "Sandboxes")
 			missing, noSandbox := 0, false
-			for _, f := range probe.HostWith(cmd.Context(), probe.Options{ToolsDir: node.ToolsDir(node.Config{Data: data})}) {
+			findings := probe.HostWith(cmd.Context(), probe.Options{ToolsDir: node.ToolsDir(node.Config{Data: data})})
+			for _, f := range append(findings, probe.DataFolder(cmd.Context(), data)) {
 				printFinding(out, f.Status.String(), f.Name, f.Detail, f.Remedy)
 				if f.Status == probe.Missing {
 					missing++

@@ -14,6 +14,7 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox/container"
 	"github.com/lambdad/lambdad/internal/sandbox/gvisor"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm"
+	"github.com/lambdad/lambdad/internal/sandbox/probe"
 )
 
 // drivers are the sandbox drivers of this node, each made when it is first needed: most nodes
@@ -71,7 +72,7 @@ func (d *drivers) driver(ctx context.Context, i record.Isolation) (sandbox.Drive
 	if d.closed {
 		return nil, errors.New("lambdad is stopping")
 	}
-	driver, err := openDriver(d.config, i, d.log)
+	driver, err := openDriver(ctx, d.config, i, d.log)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (d *drivers) Close() error {
 	return errors.Join(errs...)
 }
 
-func openDriver(c Config, i record.Isolation, log *slog.Logger) (sandbox.Driver, error) {
+func openDriver(ctx context.Context, c Config, i record.Isolation, log *slog.Logger) (sandbox.Driver, error) {
 	dir := stateDir(c, i)
 	switch i {
 	case record.IsolationContainer:
@@ -108,6 +109,9 @@ func openDriver(c Config, i record.Isolation, log *slog.Logger) (sandbox.Driver,
 		}
 		if unenforced := driver.Unenforced(); len(unenforced) > 0 {
 			log.Warn("this host does not let lambdad enforce all limits; `lambdad doctor` says why", "unenforced", unenforced)
+		}
+		if f := probe.DataFolder(ctx, c.Data); f.Status != probe.OK {
+			log.Warn(f.Detail, "remedy", f.Remedy)
 		}
 		return driver, nil
 	case record.IsolationGVisor:
