@@ -43,6 +43,14 @@ type program struct {
 
 // Start implements sandbox.Sandbox.
 func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Program, error) {
+	b.mu.Lock()
+	if b.preloaded || b.template != nil { // the program is there already
+		spec.Argv, spec.Env, spec.Dir = nil, nil, ""
+	} else if err := validProgram(spec.Argv); err != nil {
+		b.mu.Unlock()
+		return nil, err
+	}
+	b.mu.Unlock()
 	if err := validStart(spec); err != nil {
 		return nil, err
 	}
@@ -142,7 +150,7 @@ func (b *box) limit(l sandbox.Limits) error {
 
 // Preload implements sandbox.Preloader.
 func (b *box) Preload(ctx context.Context, spec sandbox.PreloadSpec) error {
-	if err := validStart(sandbox.StartSpec{Argv: spec.Argv, Env: spec.Env}); err != nil {
+	if err := errors.Join(validProgram(spec.Argv), validStart(sandbox.StartSpec{Argv: spec.Argv, Env: spec.Env})); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startMax)
@@ -181,11 +189,16 @@ func (b *box) preload(ctx context.Context, spec sandbox.PreloadSpec) error {
 	return b.order(ctx, inside.Start{Binds: load.binds, Argv: spec.Argv, Env: spec.Env, Dir: "/"})
 }
 
+func validProgram(argv []string) error {
+	if len(argv) == 0 || !path.IsAbs(argv[0]) {
+		return errors.New("gvisor: the program must be an absolute path")
+	}
+	return nil
+}
+
 // validStart refuses what a kernel would refuse or misunderstand.
 func validStart(spec sandbox.StartSpec) error {
 	switch {
-	case len(spec.Argv) == 0 || !path.IsAbs(spec.Argv[0]):
-		return errors.New("gvisor: the program must be an absolute path")
 	case spec.Dir != "" && !path.IsAbs(spec.Dir):
 		return errors.New("gvisor: the working directory must be an absolute path")
 	case spec.Limits.MemoryMiB < 0 || spec.Limits.CPUMilli < 0 || spec.Limits.TmpMiB < 0:

@@ -86,7 +86,7 @@ func TestTemplateHasAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Destroy(context.Background())
-	copied := h.StartIn(t, s, nil)
+	copied := h.StartIn(t, s, func(spec *sandbox.StartSpec) { spec.Argv = nil }) // as whoever knows that it is ignored does
 	if _, err := asked(t, s).Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -122,5 +122,19 @@ func TestTemplateRefused(t *testing.T) {
 	}
 	if out, exit := d.Wait(t); out != "False thread 5" || exit.Code != 3 {
 		t.Errorf("%q %+v", out, exit)
+	}
+}
+
+// TestPreloadedNeedsNoProgram: whoever starts a preloaded sandbox need not name one.
+func TestPreloadedNeedsNoProgram(t *testing.T) {
+	driver := openDriver(t, t.TempDir())
+	defer driver.Close()
+	h := sandboxtest.NewHarness(t, driver)
+	s := h.Park(t, nil)
+	if err := s.(sandbox.Preloader).Preload(t.Context(), sandbox.PreloadSpec{Argv: h.StartSpec("sleep", "1h").Argv}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Start(t.Context(), sandbox.StartSpec{Limits: sandbox.Limits{MemoryMiB: 128, TmpMiB: 512}}); err != nil {
+		t.Fatal(err)
 	}
 }
