@@ -78,12 +78,15 @@ ask(false);
 
 // testNode: a program that no fork of its own could copy.
 func testNode(t *testing.T, s *templates) {
+	if s.ownKernel {
+		t.Skip("a copied kernel gives its copies the same process ids, by which OpenSSL tells that it must reseed: the runtime's client refuses")
+	}
 	if _, err := os.Stat(node); err != nil {
 		t.Skipf("%s is not installed", node)
 	}
 	code := dirWith(t, "program.js", nodeProgram)
 	change := func(spec *sandbox.StartSpec) {
-		spec.Argv, spec.Env, spec.CodeDir, spec.Threads = []string{node, "/var/task/program.js"}, []string{"UV_USE_IO_URING=0"}, code, true
+		spec.Argv, spec.Env, spec.CodeDir, spec.Threads = []string{node, "/var/task/program.js"}, nil, code, true
 		spec.Limits.MemoryMiB = 512
 	}
 	made := s.templateOf(t, change, "")
