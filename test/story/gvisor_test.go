@@ -1,10 +1,13 @@
 package story
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -15,17 +18,7 @@ import (
 // TestGvisor runs functions in gVisor: by the server's default, with the clients, the
 // limits and the logs that they have in containers; one asks for a container with its tag.
 func TestGvisor(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("gVisor needs root")
-	}
-	runsc := os.Getenv("LAMBDAD_RUNSC")
-	if runsc == "" {
-		var err error
-		if runsc, err = exec.LookPath("runsc"); err != nil {
-			t.Skip("no runsc: `make runsc` builds it")
-		}
-	}
-	h := house.Start(t, "--isolation", "gvisor", "--runsc", runsc)
+	h := house.Start(t, "--isolation", "gvisor", "--runsc", needRunsc(t))
 	c := h.Client(t)
 	const code = `
 import os, time
@@ -65,5 +58,84 @@ def handler(event, context):
 	outside := c.Function(lambda.CreateFunctionInput{FunctionName: aws.String("outside"), Tags: map[string]string{"lambdad:isolation": "container"}}, map[string]string{"app.py": code})
 	if got := c.Invoke(outside, "{}").JSON(t); got["gvisor"] != false {
 		t.Errorf("with the tag: %v", got)
+	}
+}
+
+func needRunsc(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("gVisor needs root")
+	}
+	if runsc := os.Getenv("LAMBDAD_RUNSC"); runsc != "" {
+		return runsc
+	}
+	runsc, err := exec.LookPath("runsc")
+	if err != nil {
+		t.Skip("no runsc: `make runsc` builds it")
+	}
+	return runsc
+}
+
+// TestGvisorTemplates: environments that come later are restored from a checkpoint of one
+// after its INIT, and draw what no other draws.
+func TestGvisorTemplates(t *testing.T) {
+	h := house.Start(t, "--isolation", "gvisor", "--runsc", needRunsc(t))
+	c := h.Client(t)
+	const code = `
+import os, random, ssl, time
+mark, own = os.urandom(8).hex(), None
+ssl.RAND_bytes(4)
+def handler(event, context):
+    global own
+    own = own or [ssl.RAND_bytes(8).hex(), str(random.random())]
+    time.sleep(0.5)
+    return {"mark": mark, "stream": context.log_stream_name, "ssl": own[0], "random": own[1]}
+`
+	name := c.Function(lambda.CreateFunctionInput{FunctionName: aws.String("copied")}, map[string]string{"app.py": code})
+	c.Invoke(name, "{}")
+	type environment struct{ Mark, Stream, SSL, Random string }
+	seen := map[string]environment{} // by stream
+	for deadline := time.Now().Add(time.Minute); ; {
+		var wait sync.WaitGroup
+		answers := make([]environment, 4)
+		for i := range answers {
+			wait.Go(func() {
+				if answer, err := c.TryInvoke(name, "{}"); err != nil {
+					t.Error(err)
+				} else if err := json.Unmarshal([]byte(answer.Payload), &answers[i]); err != nil {
+					t.Errorf("%v: %s", err, answer.Payload)
+				}
+			})
+		}
+		wait.Wait()
+		if t.Failed() {
+			return
+		}
+		copies := map[string][]environment{}
+		for _, a := range answers {
+			seen[a.Stream] = a
+		}
+		for _, e := range seen {
+			copies[e.Mark] = append(copies[e.Mark], e)
+		}
+		for mark, list := range copies {
+			if len(list) < 2 {
+				continue
+			}
+			if list[0].SSL == list[1].SSL || list[0].Random == list[1].Random {
+				t.Errorf("two copies of %s drew the same: %+v", mark, list)
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no environment was copied: %+v", seen)
+		}
+		// More environments: as if the function were new to all but its template.
+		if _, err := c.Lambda.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: &name, Description: aws.String(time.Now().String())}); err != nil {
+			t.Fatal(err)
+		}
+		c.WaitUpdated(name)
+		c.Invoke(name, "{}")
+		time.Sleep(time.Second) // for a template to be made meanwhile
 	}
 }
