@@ -60,7 +60,7 @@ func (s runtimeSource) Runtime(ctx context.Context, want worker.RuntimeWant) (wo
 	case err != nil:
 		return worker.Runtime{}, fmt.Errorf("runtime %s: %w", want.Identifier, err)
 	default:
-		rt.Argv, rt.Waits, rt.Copies = program.Argv, program.Waits, program.Copies
+		rt.Argv, rt.Waits, rt.Copies, rt.Threads = program.Argv, program.Waits, program.Copies, program.Threads
 		rt.Env = append(rt.Env, program.Env...)
 		rt.Mounts = []sandbox.Mount{{Source: program.Dir, Target: client.RuntimeDir}}
 	}

@@ -258,6 +258,9 @@ func (e *Environment) launchTemplate(ctx context.Context, kind string) (*process
 	}
 	spec := e.startSpec(box)
 	spec.Argv, spec.Env, spec.Dir, spec.Template = argv, append(e.variables(), templateVariable+kind), e.runtime.Dir, true
+	// Whoever asks for a snapshot gets one of everything; elsewhere a function that has started
+	// threads is started as usual.
+	spec.Threads = e.runtime.Threads || e.fn.Snapshotted()
 	program, err := box.Start(ctx, spec)
 	if err != nil {
 		w.destroySandbox(box)

@@ -101,8 +101,10 @@ type Runtime struct {
 	// Copies: with templateVariable in its environment it waits in runtimeapi.GateRestore
 	// after INIT, and can be copied there where the driver does that.
 	Copies bool
-	Env    []string // NAME=value, added to what AWS documents
-	Dir    string   // "" is /var/task
+	// Threads: the language has threads of its own, and a copy has them, too.
+	Threads bool
+	Env     []string // NAME=value, added to what AWS documents
+	Dir     string   // "" is /var/task
 	// Version and VersionARN are what INIT_START prints, e.g. "python:3.13.v1".
 	Version    string
 	VersionARN string

@@ -49,6 +49,9 @@ type Program struct {
 	Waits bool
 	// Copies says that after INIT it can wait in runtimeapi.GateRestore, to be copied there.
 	Copies bool
+	// Threads says that the language has threads of its own, so that a copy must have
+	// them, too.
+	Threads bool
 }
 
 // WaitVariable makes a program wait for its function.
@@ -75,7 +78,7 @@ func (s Set) For(r Request) (Program, error) {
 		p.Env = []string{"NODE_PATH=/opt/nodejs/node" + major + "/node_modules:/opt/nodejs/node_modules:" +
 			r.MountedAt + "/node_modules:" + r.MountedAt + ":" + r.TaskRoot}
 	case "java":
-		p.Argv = append([]string{r.Interpreter}, javaFlags(r.MemoryMiB)...)
+		p.Argv = append([]string{r.Interpreter}, javaFlags(version, r.MemoryMiB)...)
 		p.Argv = append(p.Argv, "-cp", strings.Join([]string{
 			r.MountedAt + "/lambdad-runtime.jar", r.TaskRoot, r.TaskRoot + "/lib/*", "/opt/java/lib/*",
 		}, ":"), "lambdad.runtime.Main")
@@ -96,7 +99,8 @@ func (s Set) For(r Request) (Program, error) {
 	default:
 		return Program{}, fmt.Errorf("%q: %w", r.Runtime, ErrNoClient)
 	}
-	p.Copies = (language == "python" || language == "ruby") && r.ExecWrapper == ""
+	p.Copies = (language != "java" || javaCopies(version)) && r.ExecWrapper == ""
+	p.Threads = language == "java" || language == "nodejs"
 	p.Waits = language != "java" && r.ExecWrapper == ""
 	p.Env = append(p.Env, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.Runtime)
 	if language != "java" { // AWS starts these through a shell
@@ -128,14 +132,25 @@ func nodeFlags(memoryMiB int) []string {
 
 // javaFlags are those that suit short-lived, small machines: one collector
 // thread, and the first compiler only.
-func javaFlags(memoryMiB int) []string {
+func javaFlags(version string, memoryMiB int) []string {
 	flags := []string{
 		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		"-XX:-UsePerfData", // a file in /tmp, which is shared with whoever looks at it
 		// As in AWS's locale, which may not be installed here.
 		"-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8", "-Duser.language=en", "-Duser.country=US",
+	}
+	if javaCopies(version) {
+		// What a copy must renew of Java's own: variables, and generators of random numbers.
+		for _, open := range []string{"lang", "util", "util.concurrent"} {
+			flags = append(flags, "--add-opens=java.base/java."+open+"=ALL-UNNAMED")
+		}
+		flags = append(flags, "-Dorg.crac.Core.Compat=com.amazonaws.services.lambda.crac") // as on Lambda
 	}
 	if memoryMiB > 0 {
 		flags = append(flags, "-Xmx"+strconv.Itoa(max(memoryMiB*3/4, 32))+"m")
 	}
 	return flags
 }
+
+// javaCopies: Java 8 has no modules to open, and no SnapStart on Lambda.
+func javaCopies(version string) bool { return !strings.HasPrefix(version, "8") }

@@ -22,13 +22,21 @@ function fail(title, error, status) {
   report.then(exit, exit);
 }
 
+async function init() {
+  const snapshot = '_LAMBDAD_TEMPLATE' in process.env ? require('./lambdad-snapshot.js') : null;
+  if (snapshot) snapshot.prepare();
+  const handler = await load(process.env.LAMBDA_TASK_ROOT || '/var/task', process.env._HANDLER || '');
+  if (snapshot) await snapshot.wait(api);
+  return handler;
+}
+
 function begin() {
   log.patchConsole();
   process.on('uncaughtException', (error) => fail('Uncaught Exception', error, EXIT_EXCEPTION));
   process.on('unhandledRejection', (reason) =>
     fail('Unhandled Promise Rejection', new errors.UnhandledPromiseRejection(reason), EXIT_REJECTION));
   process.on('beforeExit', () => loop.idle());
-  load(process.env.LAMBDA_TASK_ROOT || '/var/task', process.env._HANDLER || '').then(
+  init().then(
     (handler) => loop.start(handler),
     (error) => fail('Uncaught Exception', error, EXIT_EXCEPTION));
 }

@@ -26,4 +26,4 @@ function assume(environment) {
   }
 }
 
-module.exports = { wait };
+module.exports = { assume, wait };

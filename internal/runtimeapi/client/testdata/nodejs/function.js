@@ -1,5 +1,10 @@
 'use strict';
 
+const crypto = require('crypto');
+const captured = Math.random;
+crypto.randomUUID();
+crypto.randomInt(9);
+
 let calls = 0;
 console.log('loading é');
 
@@ -114,4 +119,12 @@ exports.surroundings = async () => ({
     }
   }).length,
   listeners: ['uncaughtException', 'unhandledRejection', 'beforeExit'].map((e) => process.listenerCount(e)),
+});
+
+exports.restored = async () => ({
+  Env: process.env,
+  Log: [],
+  Hour: new Date(0).getHours() === 9 ? 'JST' : 'another',
+  Calls: 1,
+  Random: [Math.random(), captured(), crypto.randomUUID(), crypto.randomInt(1 << 40), crypto.randomBytes(8).toString('hex')],
 });

@@ -63,6 +63,11 @@ final class Api {
         return answer;
     }
 
+    /** Asks once. */
+    Answer ask(String path) throws IOException {
+        return call("GET", path, new byte[0], null, null);
+    }
+
     /** Sends an answer. 413 says that the API has answered with an error of its own. */
     void post(String path, byte[] body, String contentType, String errorType) throws IOException {
         Answer answer = call("POST", path, body, contentType, errorType);

@@ -31,6 +31,9 @@ public final class Main {
             return;
         }
         flush();
+        if (System.getenv("_LAMBDAD_TEMPLATE") != null) {
+            Snapshot.wait(api);
+        }
         while (true) {
             serve(api, handler, api.next());
         }
@@ -67,7 +70,7 @@ public final class Main {
         return new PrintStream(new BufferedOutputStream(new FileOutputStream(fd), 8192), true, "UTF-8");
     }
 
-    private static void flush() {
+    static void flush() {
         System.out.flush();
         System.err.flush();
     }
