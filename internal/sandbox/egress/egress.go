@@ -58,8 +58,12 @@ type Gateway struct {
 	resolver *resolver
 	block    uint32 // first address
 
-	mu    sync.Mutex
-	host  *netlink.Handle // one socket for all requests about the host's ends
+	mu   sync.Mutex
+	host *netlink.Handle // one socket for all requests about the host's ends
+	// turn is held while a link is made or removed. The kernel does one such thing at a
+	// time anyway, and whoever writes disable_ipv6 meanwhile does not sleep but tries
+	// again and again: many at once took more processor time than all else of a burst.
+	turn  sync.Mutex
 	used  map[uint32]bool // link numbers
 	next  uint32
 	close bool
@@ -184,7 +188,7 @@ func (g *Gateway) restoreForwarding() error {
 
 // freeBlock finds a block of addresses that no link of another node has.
 func (g *Gateway) freeBlock() (uint32, error) {
-	list, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	list, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return 0, fmt.Errorf("egress: %w", err)
 	}
@@ -208,8 +212,24 @@ func (g *Gateway) freeBlock() (uint32, error) {
 	return 0, errors.New("egress: all of 198.18.0.0/15 is in use")
 }
 
+// listsMax bounds how often a list is asked for that changes meanwhile.
+const listsMax = 20
+
+// whole is a list that nothing changed while the kernel told it, as links of other
+// sandboxes may: half of one would leave links behind, or take addresses twice.
+func whole[T any](list func() ([]T, error)) ([]T, error) {
+	var found []T
+	var err error
+	for range listsMax {
+		if found, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return found, err
+}
+
 func (g *Gateway) removeLinks() error {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("egress: %w", err)
 	}
@@ -271,6 +291,8 @@ func (l *Link) ip(end uint32) net.IP {
 }
 
 func (l *Link) connect(namespace *os.File) error {
+	l.gateway.turn.Lock()
+	defer l.gateway.turn.Unlock()
 	host := l.gateway.host
 	pair := &netlink.Veth{
 		LinkAttrs:     netlink.LinkAttrs{Name: l.name},
@@ -326,7 +348,9 @@ func (l *Link) Close() error {
 		// The pair vanishes with either end's namespace: it may be gone.
 		var err error
 		if l.index != 0 {
+			l.gateway.turn.Lock()
 			err = l.gateway.host.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: l.name, Index: l.index}})
+			l.gateway.turn.Unlock()
 		}
 		if err != nil && !gone(err) {
 			errs = append(errs, fmt.Errorf("egress: remove %s: %w", l.name, err))
