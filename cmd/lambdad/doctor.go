@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 
 func doctorCommand() *cobra.Command {
 	var nearest bool
+	var runsc string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Tell what this machine can do, and what to do about what it can't",
@@ -26,7 +28,7 @@ func doctorCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "Sandboxes")
 			missing, noSandbox := 0, false
-			findings := probe.HostWith(cmd.Context(), probe.Options{ToolsDir: node.ToolsDir(node.Config{Data: data})})
+			findings := probe.HostWith(cmd.Context(), probe.Options{Runsc: runsc, ToolsDir: node.ToolsDir(node.Config{Data: data})})
 			for _, f := range append(findings, probe.DataFolder(cmd.Context(), data)) {
 				printFinding(out, f.Status.String(), f.Name, f.Detail, f.Remedy)
 				if f.Status == probe.Missing {
@@ -63,6 +65,7 @@ func doctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().String("data", node.Defaults().Data, "the data folder that serve uses")
+	cmd.Flags().StringVar(&runsc, "runsc", os.Getenv("LAMBDAD_RUNSC"), "gVisor's runsc, as serve is told")
 	cmd.Flags().BoolVar(&nearest, "nearest", false, "judge runtimes as serve --runtimes=nearest would")
 	return cmd
 }

@@ -115,7 +115,14 @@ func openDriver(ctx context.Context, c Config, i record.Isolation, log *slog.Log
 		}
 		return driver, nil
 	case record.IsolationGVisor:
-		return gvisor.New(gvisor.Options{StateDir: dir, Runsc: c.Runsc, ToolsDir: ToolsDir(c), Log: log})
+		driver, err := gvisor.New(gvisor.Options{StateDir: dir, Runsc: c.Runsc, ToolsDir: ToolsDir(c), Log: log})
+		if err != nil {
+			return nil, err
+		}
+		if unenforced := driver.Unenforced(); len(unenforced) > 0 {
+			log.Warn("this host does not let lambdad enforce all limits of gVisor sandboxes; `lambdad doctor` says why", "unenforced", unenforced)
+		}
+		return driver, nil
 	case record.IsolationMicroVM:
 		return microvm.New(microvm.Options{StateDir: dir, KernelDir: MicroVMDir(c), Log: log})
 	default:
