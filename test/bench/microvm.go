@@ -56,7 +56,7 @@ func benchMicroVM(ctx context.Context, b *bench) error {
 		return nil
 	}
 	open := func(name string, alone bool) (*microvm.Driver, error) {
-		return microvm.New(microvm.Options{StateDir: filepath.Join(dir, name), KernelDir: kernels, Guest: guest, Alone: alone, Monitor: "qemu",
+		return microvm.New(microvm.Options{StateDir: filepath.Join(dir, name), KernelDir: kernels, Guest: guest, Alone: alone,
 			Log: slog.New(slog.DiscardHandler)})
 	}
 	alone, err := open("alone", true)

@@ -41,8 +41,6 @@ type Options struct {
 	CgroupParent string
 	// Guest is the path of lambdad-guest; "" lets FindGuest look.
 	Guest string
-	// Monitor is "qemu", "firecracker", or "" for the first of them that is there.
-	Monitor string
 	// Alone boots a machine for every sandbox: none shares memory with others, nor what
 	// a kernel draws once at its boot. It takes as long as it takes.
 	Alone bool

@@ -30,13 +30,11 @@ type hostSide struct {
 
 	once    sync.Once
 	monitor monitor
-	fire    bool
 }
 
 const (
-	qemuProgram        = "qemu-system-x86_64"
-	firecrackerProgram = "firecracker"
-	kvmDevice          = "/dev/kvm"
+	qemuProgram = "qemu-system-x86_64"
+	kvmDevice   = "/dev/kvm"
 	// kvmBootMax bounds the attempt to boot with KVM: it takes a fraction of a second where it works.
 	kvmBootMax = 8 * time.Second
 )
@@ -44,22 +42,8 @@ const (
 func openHost(options Options, dir string, k kernel.Kernel, log *slog.Logger) (*hostSide, error) {
 	h := &hostSide{log: log, dir: dir, release: k.Release, accel: options.Accel}
 	var err error
-	switch options.Monitor {
-	case "", "qemu":
-		h.binary, err = exec.LookPath(qemuProgram)
-		if err != nil && options.Monitor == "" {
-			if h.binary, err = exec.LookPath(firecrackerProgram); err == nil {
-				h.fire = true
-			}
-		}
-	case "firecracker":
-		h.fire = true
-		h.binary, err = exec.LookPath(firecrackerProgram)
-	default:
-		return nil, fmt.Errorf("microvm: no machine monitor is named %q: qemu, firecracker", options.Monitor)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("microvm: no machine monitor: install qemu-system-x86, or put firecracker into PATH: %w", err)
+	if h.binary, err = exec.LookPath(qemuProgram); err != nil {
+		return nil, fmt.Errorf("microvm: no machine monitor: install qemu-system-x86: %w", err)
 	}
 	switch options.Accel {
 	case "", "kvm", "tcg":

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// monitor is a program that runs virtual machines: QEMU or Firecracker.
+// monitor is a program that runs virtual machines.
 type monitor interface {
 	name() string
 	// boot starts a machine from its kernel.

@@ -41,7 +41,7 @@ func kernelDir(t testing.TB) string {
 
 func open(t testing.TB, kernels, guest, dir string) *microvm.Driver {
 	t.Helper()
-	d, err := microvm.New(microvm.Options{StateDir: dir, KernelDir: kernels, Guest: guest, Monitor: "qemu", Accel: "tcg",
+	d, err := microvm.New(microvm.Options{StateDir: dir, KernelDir: kernels, Guest: guest, Accel: "tcg",
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)

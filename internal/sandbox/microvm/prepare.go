@@ -31,10 +31,8 @@ func Probe(_ context.Context, options Options) []Finding {
 	monitor := Finding{Name: "machine monitor"}
 	if path, err := exec.LookPath(qemuProgram); err == nil {
 		monitor.Works, monitor.Detail = true, path
-	} else if path, err := exec.LookPath(firecrackerProgram); err == nil {
-		monitor.Works, monitor.Detail = true, path
 	} else {
-		monitor.Detail, monitor.Remedy = "neither "+qemuProgram+" nor "+firecrackerProgram+" is in PATH", "Install qemu-system-x86 (Debian, Ubuntu) or put firecracker into PATH."
+		monitor.Detail, monitor.Remedy = qemuProgram+" is not in PATH", "Install qemu-system-x86 (Debian, Ubuntu)."
 	}
 	guestKernel := Finding{Name: "guest kernel"}
 	if k, err := kernel.Find(options.KernelDir); err == nil {

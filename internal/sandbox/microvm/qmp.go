@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -40,13 +41,13 @@ const lineMax = 1 << 20
 
 func newQMP(conn *net.UnixConn) *qmp {
 	q := &qmp{conn: conn, answers: make(chan answer, 1), events: make(chan string, 64)}
-	go q.read()
+	go q.readFrom(conn)
 	return q
 }
 
-func (q *qmp) read() {
+func (q *qmp) readFrom(r io.Reader) {
 	defer close(q.answers)
-	lines := bufio.NewScanner(q.conn)
+	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, lineMax)
 	for lines.Scan() {
 		var a answer
