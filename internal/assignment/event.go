@@ -119,6 +119,6 @@ type Effect struct {
 	Key       PoolKey
 	MemoryMiB int
 	Reason    Reason
-	// Provisioned: EffectStart is for provisioned concurrency.
+	// Provisioned: EffectAsk, EffectCancel and EffectStart are for provisioned concurrency.
 	Provisioned bool
 }

@@ -91,7 +91,7 @@ func (c *Core) balance(now time.Time, p *pool, out []Effect) []Effect {
 		c.envs[e.id] = e
 		v.live++
 		v.asking = append(v.asking, e)
-		out = append(out, Effect{Kind: EffectAsk, Env: e.id, MemoryMiB: e.memoryMiB})
+		out = append(out, Effect{Kind: EffectAsk, Env: e.id, MemoryMiB: e.memoryMiB, Provisioned: true})
 	}
 	if v.live == v.target && len(v.asking) == 0 && v.starting == 0 && v.target > 0 {
 		v.reached, v.failure, v.backoff = true, 0, 0
@@ -106,7 +106,7 @@ func (c *Core) cancelProvisioned(p *pool, out []Effect) []Effect {
 	v.asking = v.asking[:len(v.asking)-1]
 	v.live--
 	delete(c.envs, e.id)
-	return append(out, Effect{Kind: EffectCancel, Env: e.id})
+	return append(out, Effect{Kind: EffectCancel, Env: e.id, Provisioned: true})
 }
 
 // retire destroys a provisioned environment that is in no list any more.

@@ -40,10 +40,11 @@ func TestInvokePath(t *testing.T) {
 		total.destroyed += w.stats.destroyed
 		total.reclaimed += w.stats.reclaimed
 		total.tooFast += w.stats.tooFast
+		total.provisioned += w.stats.provisioned
 	}
 	t.Logf("%d seeds: %+v", n, total)
 	// A world in which something never happens proves nothing about it.
-	for what, n := range map[string]int{"assigned": total.assigned, "throttled": total.throttled, "rejected": total.rejected, "crashed": total.crashed, "reclaimed": total.reclaimed, "refused for growing too fast": total.tooFast} {
+	for what, n := range map[string]int{"assigned": total.assigned, "throttled": total.throttled, "rejected": total.rejected, "crashed": total.crashed, "reclaimed": total.reclaimed, "refused for growing too fast": total.tooFast, "run in a provisioned environment": total.provisioned} {
 		if n == 0 {
 			t.Errorf("no invoke was ever %s", what)
 		}

@@ -49,7 +49,7 @@ type world struct {
 }
 
 type stats struct {
-	assigned, throttled, rejected, started, crashed, destroyed, reclaimed, tooFast int
+	assigned, throttled, rejected, started, crashed, destroyed, reclaimed, tooFast, provisioned int
 }
 
 type function struct {
@@ -64,6 +64,8 @@ type function struct {
 	lastInvoke assignment.InvokeID
 	rate       time.Duration
 	arriving   bool        // an invoke is being admitted
+	reclaiming bool        // idle environments are being given up
+	wanted     int         // provisioned, of the present generation
 	grown      []time.Time // when arrivals made the function grow
 }
 
@@ -90,6 +92,7 @@ type env struct {
 	granted   bool
 	ready     bool
 	gone      bool
+	provided  bool // for provisioned concurrency
 	until     time.Time
 	invoke    assignment.InvokeID
 }
@@ -122,6 +125,7 @@ func newWorld(seed uint64) *world {
 		w.fns = append(w.fns, f)
 		w.after(w.upTo(f.rate), func() { w.arrive(f) })
 		w.after(w.upTo(time.Minute), func() { w.change(f) })
+		w.after(w.upTo(time.Minute), func() { w.provision(f) })
 	}
 	w.after(tickEvery, w.tick)
 	return w
@@ -172,7 +176,7 @@ func (w *world) arrive(f *function) {
 			continue
 		}
 		f.lastInvoke++
-		key := assignment.PoolKey{Function: f.id, Version: record.Latest, CodeSHA256: "sha", Generation: f.generation}
+		key := f.key()
 		if t := w.rng.IntN(f.tenants); t > 0 {
 			key.TenantID = fmt.Sprint(t)
 		}
@@ -192,6 +196,7 @@ func (w *world) change(f *function) {
 		return
 	}
 	f.epoch++
+	f.wanted = 0
 	if w.rng.IntN(4) == 0 {
 		// Removed and made again under the same name, with the same number.
 		f.removed = f.epoch
@@ -203,10 +208,29 @@ func (w *world) change(f *function) {
 	w.after(w.upTo(2*time.Minute), func() { w.change(f) })
 }
 
+// provision configures how many environments of the present generation stay initialised.
+func (w *world) provision(f *function) {
+	if w.ending {
+		return
+	}
+	f.wanted = w.rng.IntN(4)
+	w.step(f, assignment.Event{Kind: assignment.EventProvision, Key: f.key(), Count: f.wanted, MemoryMiB: f.memoryMiB})
+	w.after(w.upTo(2*time.Minute), func() { w.provision(f) })
+}
+
+// key is the pool of the present generation, of the first tenant.
+func (f *function) key() assignment.PoolKey {
+	return assignment.PoolKey{Function: f.id, Version: record.Latest, CodeSHA256: "sha", Generation: f.generation}
+}
+
 func (w *world) tick() {
 	left := false
 	for _, f := range w.fns {
 		w.step(f, assignment.Event{Kind: assignment.EventTick})
+		status, _ := f.core.ProvisionStatus(f.key())
+		w.must(status.Requested == 0 || status.Requested == f.wanted, "another number is provisioned than was configured")
+		// What starts or runs an invoke when fewer are wanted is given up when that ends.
+		w.must(w.spare(f, f.key()) <= f.wanted, "more environments are kept initialised than are wanted")
 		left = left || !f.core.Quiet()
 	}
 	w.reclaim()
@@ -226,12 +250,14 @@ func (w *world) apply(f *function, e assignment.Effect) {
 	switch e.Kind {
 	case assignment.EffectAsk:
 		w.must(w.envs[ref] == nil, "an environment's id is used twice")
-		w.envs[ref] = &env{memoryMiB: e.MemoryMiB}
-		w.grow(f)
+		w.envs[ref] = &env{memoryMiB: e.MemoryMiB, provided: e.Provisioned}
+		if !e.Provisioned {
+			w.grow(f)
+		}
 		w.budgetEffects(w.budget.Ask(assignment.AskID{Asker: uint64(f.number), Env: e.Env}, e.MemoryMiB, nil))
 		w.reclaim()
 	case assignment.EffectCancel:
-		if n := len(f.grown); n > 0 {
+		if n := len(f.grown); n > 0 && !e.Provisioned {
 			f.grown = f.grown[:n-1] // it did not grow after all
 		}
 		w.budgetEffects(w.budget.Cancel(assignment.AskID{Asker: uint64(f.number), Env: e.Env}, nil))
@@ -257,6 +283,7 @@ func (w *world) apply(f *function, e assignment.Effect) {
 	case assignment.EffectDestroy:
 		x := w.envs[ref]
 		w.must(x != nil && x.ready && !x.gone && x.invoke == 0, "an environment is destroyed that runs an invoke, or twice")
+		w.must(!f.reclaiming || !x.provided, "a provisioned environment is reclaimed")
 		x.gone = true
 		w.going += x.memoryMiB
 		w.stats.destroyed++
@@ -283,6 +310,7 @@ func (w *world) grow(f *function) {
 func (w *world) start(f *function, e assignment.Effect) {
 	x := w.envs[envRef{f.number, e.Env}]
 	w.must(x != nil && x.granted && !x.ready, "a start without memory, or twice")
+	w.must(x.provided == e.Provisioned, "an environment is started for what it was not asked for")
 	x.key, x.epoch = e.Key, f.epoch
 	w.must(x.key.Function == f.id, "a start for another function")
 	w.stats.started++
@@ -314,8 +342,12 @@ func (w *world) assign(f *function, e assignment.Effect) {
 	if x.epoch < f.epoch {
 		w.must(x.key.Generation == f.generation && f.removed <= x.epoch, "an environment of before the change is used after it")
 	}
+	w.must(!f.arriving || x.provided || w.spare(f, x.key) == 0, "an invoke runs on demand while a provisioned environment is free")
 	in.env, x.invoke = e.Env, e.Invoke
 	w.stats.assigned++
+	if x.provided {
+		w.stats.provisioned++
+	}
 	took := w.upTo(200 * time.Millisecond)
 	if w.rng.IntN(10) == 0 {
 		took = w.upTo(invokeMax)
@@ -330,6 +362,17 @@ func (w *world) assign(f *function, e assignment.Effect) {
 		w.step(f, assignment.Event{Kind: assignment.EventDone, Env: e.Env, Healthy: healthy})
 		w.reclaim()
 	})
+}
+
+// spare counts the provisioned environments of a pool that are initialised and run nothing.
+func (w *world) spare(f *function, key assignment.PoolKey) int {
+	n := 0
+	for ref, x := range w.envs {
+		if ref.fn == f.number && x.provided && x.ready && !x.gone && x.invoke == 0 && x.key == key {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *world) end(f *function, id assignment.InvokeID) {
@@ -367,7 +410,10 @@ func (w *world) reclaim() {
 	}
 	for _, v := range assignment.Victims(idle, lacking, 0) {
 		w.stats.reclaimed++
-		w.step(w.fns[v.Asker], assignment.Event{Kind: assignment.EventReclaim, MemoryMiB: v.MemoryMiB, Count: v.Count})
+		f := w.fns[v.Asker]
+		f.reclaiming = true
+		w.step(f, assignment.Event{Kind: assignment.EventReclaim, MemoryMiB: v.MemoryMiB, Count: v.Count})
+		f.reclaiming = false
 	}
 }
 
