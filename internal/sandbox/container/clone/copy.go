@@ -143,7 +143,8 @@ func (o *Original) branch(t tracee, clone call) (tracee, int64, error) {
 		return tracee{}, 0, err
 	}
 	if err := o.await(t, unix.PTRACE_EVENT_CLONE); err != nil {
-		return tracee{}, 0, err
+		_, failed := o.finish(list)
+		return tracee{}, 0, errors.Join(failed, err)
 	}
 	child, err := o.born(t)
 	if err != nil {

@@ -46,6 +46,9 @@ func (t tracee) wait() (stop, error) {
 	}
 }
 
+// errStopped means that a call failed before the event that was awaited.
+var errStopped = errors.New("clone: the list came to an end")
+
 // until lets it run to its next stop of this kind, and takes no signal there.
 func (t tracee) until(signal unix.Signal, event int) error {
 	for {
@@ -58,6 +61,9 @@ func (t tracee) until(signal unix.Signal, event int) error {
 		}
 		if s.signal == signal && s.event == event {
 			return nil
+		}
+		if s.signal == unix.SIGTRAP && s.event == 0 {
+			return errStopped // at the end of the list: behind it is nothing
 		}
 		if s.signal == unix.SIGSEGV || s.signal == unix.SIGBUS || s.signal == unix.SIGILL || s.signal == unix.SIGSYS {
 			return fmt.Errorf("clone: the process was given %s", s.signal)
