@@ -288,9 +288,11 @@ func (b *box) listen() {
 		}
 		select {
 		case b.replies <- r:
-		default: // more than it was asked for
-			b.driver.log.Error("process 1 sends what nobody asked for", "sandbox", b.id)
+			continue
+		default: // it speaks without being asked: nothing more is believed
 		}
+		b.driver.log.Error("process 1 sends what nobody asked for", "sandbox", b.id)
+		break
 	}
 	close(b.over)
 	b.ended(sandbox.Exit{Signal: syscall.SIGKILL})
