@@ -207,7 +207,7 @@ func (e *Environment) init(ctx context.Context, phase string, limit time.Duratio
 		return initOutcome{}, sandbox.ErrDestroyed
 	}
 	o := p.waitReady(began, limit)
-	e.endBoost(ctx, p)
+	e.endBoost(p)
 	if o.status != StatusSuccess {
 		p.drain()
 	}

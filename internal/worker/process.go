@@ -38,7 +38,8 @@ type process struct {
 	log        *envLog
 	ctx        context.Context // ends when an invoke ran out of time or the process is closed
 	cancel     context.CancelFunc
-	timer      *time.Timer // the invoke's timeout; armed only while one runs
+	timer      *time.Timer                // the invoke's timeout; armed only while one runs
+	boost      atomic.Pointer[time.Timer] // ends the share of INIT
 	timedOut   atomic.Bool
 	exited     atomic.Bool
 	exitSeen   chan struct{}
@@ -55,6 +56,9 @@ type process struct {
 func (p *process) close(w *Worker) {
 	p.closeOnce.Do(func() {
 		p.timer.Stop()
+		if boost := p.boost.Load(); boost != nil {
+			boost.Stop()
+		}
 		p.cancel()
 		w.destroySandbox(p.box)
 		if err := p.session.Close(); err != nil {

@@ -48,7 +48,7 @@ func (e *Environment) initFrom(ctx context.Context, tpl *template, began time.Ti
 		return initOutcome{}, false
 	}
 	e.credentialsHeld = held
-	e.endBoost(ctx, p)
+	e.endBoost(p)
 	return o, true
 }
 
@@ -68,7 +68,7 @@ func (e *Environment) restoreFrom(ctx context.Context, tpl *template, began time
 		return initOutcome{}, sandbox.ErrDestroyed
 	}
 	o := p.waitReady(began, RestoreTimeout)
-	e.endBoost(ctx, p)
+	e.endBoost(p)
 	if o.status != StatusSuccess {
 		p.drain()
 	}
