@@ -140,18 +140,19 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	}
 	meter := &usageMeter{metrics: newInvokeMetrics(n.metrics, func() assignment.Stats { return n.assigner.Stats() }), usage: n.usage}
 	n.worker, err = worker.New(worker.Options{
-		Drivers:        n.isolation.drivers.driver,
-		Code:           n.storage.artifacts,
-		Runtimes:       n.storage.runtimeSource(aws.Region(n.config.Region), n.log),
-		Credentials:    functionCredentials{n.authority},
-		Logs:           n.logs,
-		Endpoint:       n.serveSandbox,
-		Meter:          meter,
-		Templates:      worker.TemplatesMode(n.config.Templates),
-		StartedMax:     n.config.startedMax(),
-		Network:        reach,
-		CredentialsTTL: n.config.CredentialsTTL,
-		Log:            n.log,
+		Drivers:         n.isolation.drivers.driver,
+		Code:            n.storage.artifacts,
+		Runtimes:        n.storage.runtimeSource(aws.Region(n.config.Region), n.log),
+		Credentials:     functionCredentials{n.authority},
+		Logs:            n.logs,
+		Endpoint:        n.serveSandbox,
+		Meter:           meter,
+		Templates:       worker.TemplatesMode(n.config.Templates),
+		TemplatesMemory: templatesBytes(n.memoryMiB),
+		StartedMax:      n.config.startedMax(),
+		Network:         reach,
+		CredentialsTTL:  n.config.CredentialsTTL,
+		Log:             n.log,
 	})
 	if err != nil {
 		return err

@@ -35,6 +35,9 @@ func (u *usageMeter) Invoked(m worker.Metered) {
 	if m.Init > 0 {
 		usage.Inits = 1
 	}
+	if m.Restore > 0 {
+		usage.Restores, usage.RestoreUS, usage.RestoreMiB = 1, m.Restore.Microseconds(), int64(m.MemoryMiB)
+	}
 	if m.Status != worker.StatusSuccess {
 		usage.Errors = 1
 	}
