@@ -46,7 +46,7 @@ test:
 
 bench: build
 	@scripts/setup.sh bench
-	$(GO) run ./test/bench -lambdad $(BIN)/lambdad -out docs/benchmarks.md
+	LAMBDAD_RUNSC=$$([ "$$(id -u)" != 0 ] || scripts/runsc.sh) $(GO) run ./test/bench -lambdad $(BIN)/lambdad -out docs/benchmarks.md
 
 FUZZTIME ?= 30s
 fuzz:
