@@ -31,6 +31,8 @@ const (
 	templatesMemoryDefault = 1 << 30
 	// templateForget is how long a template that nobody uses stays.
 	templateForget = time.Hour
+	// templateHoldMax is how long a template waits for the end of INITs that invokes wait for.
+	templateHoldMax = 2 * time.Second
 	// templatesWaiting bounds versions that wait for their template to be made, one after
 	// the other: it runs their INIT once more.
 	templatesWaiting = 64
@@ -145,7 +147,19 @@ func (t *templates) makeAll(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case tpl := <-t.queue:
+			t.hold(ctx)
 			t.make(ctx, tpl)
+		}
+	}
+}
+
+// hold waits while somebody waits for an INIT: a template helps later ones only.
+func (t *templates) hold(ctx context.Context) {
+	for until := time.Now().Add(templateHoldMax); len(t.w.inits) > 0 && time.Now().Before(until); {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(templateHoldMax / 50):
 		}
 	}
 }
