@@ -60,6 +60,9 @@ func (b *box) boot(ctx context.Context, command ...string) error {
 	if err := b.runsc(ctx, p, append(command, containerName)...); err != nil {
 		return err
 	}
+	if b.orphans, err = b.group.Processes(); err != nil {
+		return err
+	}
 	b.listening = true
 	go b.listen()
 	return nil
@@ -142,4 +145,21 @@ func (b *box) complaint() string {
 	}
 	text := strings.TrimSpace(string(content))
 	return text[max(len(text)-complaintMax, 0):]
+}
+
+// reap takes the sentry and its gofer off the list of processes where nobody else
+// does: runsc has left them to process 1, which in a container is lambdad itself.
+func (b *box) reap() {
+	if os.Getpid() != 1 {
+		return
+	}
+	for _, pid := range b.orphans {
+		// Those that are no child of ours end with one that is.
+		for {
+			_, err := syscall.Wait4(pid, nil, 0, nil)
+			if err != syscall.EINTR {
+				break
+			}
+		}
+	}
 }

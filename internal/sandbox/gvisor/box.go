@@ -53,6 +53,7 @@ type box struct {
 	taken     bool     // it became a template
 	tmp       *os.File // the scratch filesystem made ahead, until Start takes it
 	laid      int      // how many mounts the shelf has had
+	orphans   []int    // the sentry, its gofer, and what they started, once runsc has left them
 	listening bool     // replies are read until their end
 	preloaded bool
 	started   bool
@@ -364,6 +365,7 @@ func (b *box) destroy() error {
 	var errs []error
 	if b.group != nil {
 		errs = append(errs, b.group.Kill(ctx))
+		b.reap()
 	}
 	if b.link != nil {
 		errs = append(errs, b.link.Close()) // and the sockets for names with it

@@ -266,6 +266,9 @@ func (g *Group) End() error {
 }
 
 // processes lists who is left. A group that is gone has none.
+// Processes are the numbers of those that are in the group.
+func (g *Group) Processes() ([]int, error) { return g.processes() }
+
 func (g *Group) processes() ([]int, error) {
 	var list []int
 	for _, dir := range g.dirs() {
