@@ -51,6 +51,17 @@ func TestAWSCLI(t *testing.T) {
 		t.Errorf("published version %v", version["Version"])
 	}
 	run(t, h, dir, aws, "lambda", "wait", "published-version-active", "--function-name", "cli", "--qualifier", "1")
+	provision := []string{"lambda", "put-provisioned-concurrency-config", "--function-name", "cli", "--qualifier", "1", "--provisioned-concurrent-executions", "1", "--output", "json"}
+	if put := decode(t, run(t, h, dir, aws, provision...)); put["Status"] != "IN_PROGRESS" || put["RequestedProvisionedConcurrentExecutions"] != 1.0 {
+		t.Errorf("provisioned: %v", put)
+	}
+	if list := decode(t, run(t, h, dir, aws, "lambda", "list-provisioned-concurrency-configs", "--function-name", "cli", "--output", "json")); len(list["ProvisionedConcurrencyConfigs"].([]any)) != 1 {
+		t.Errorf("provisioned of the function: %v", list)
+	}
+	run(t, h, dir, aws, "lambda", "delete-provisioned-concurrency-config", "--function-name", "cli", "--qualifier", "1")
+	if _, failure := try(t, h, dir, aws, "lambda", "get-provisioned-concurrency-config", "--function-name", "cli", "--qualifier", "1"); !strings.Contains(failure, "ProvisionedConcurrencyConfigNotFoundException") {
+		t.Errorf("get of the deleted configuration: %s", failure)
+	}
 	run(t, h, dir, aws, "lambda", "update-function-code", "--function-name", "cli", "--zip-file", "fileb://code2.zip")
 	run(t, h, dir, aws, "lambda", "wait", "function-updated-v2", "--function-name", "cli")
 	if got := cliInvoke(t, h, dir, aws, "cli", `{}`)["payload"].(map[string]any); got["changed"] != true {

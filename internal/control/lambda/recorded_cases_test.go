@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/lambdad/lambdad/internal/artifact"
+	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/test/recorded"
 )
 
@@ -24,7 +25,7 @@ var recordedExceptions = []recorded.Exception{
 	{Case: "test_vpc_config", Reason: "there is no VPC yet: subnets are refused"},
 	{Case: "test_lambda_with_context", Label: "creation", Reason: "recorded before LoggingConfig, SnapStart and RuntimeVersionConfig were answered"},
 	{Case: "test_invocation_type_event_error", Label: "creation_response", Reason: "recorded before LoggingConfig was answered"},
-	{Case: "provisioned_concurrency_moves_with_alias", Reason: "provisioned concurrency is not built"},
+	{Case: "provisioned_concurrency_moves_with_alias", Reason: "aliases are not built"},
 	{Case: "total_code_size", Label: "publish_layer", Reason: "layers are not built"},
 	{Case: "test_alias_lifecycle", Label: "get_function_(byarn_)?alias_1_1", Reason: "aliases are not built"},
 }
@@ -192,6 +193,51 @@ var scenarios = map[string]func(r *recording, parameter string){
 			layers = append(layers, fmt.Sprintf("arn:aws:lambda:%s:%s:layer:l%d:1", testRegion, testAccount, i))
 		}
 		r.match("create_function_with_six_layers", r.ask("CreateFunction", r.params(object{"Layers": layers})))
+	},
+	"TestLambdaConcurrency::test_provisioned_concurrency": func(r *recording, _ string) {
+		r.make(nil)
+		r.get("PublishVersion", nil)
+		version := object{"Qualifier": "1"}
+		r.match("put_provisioned_5", r.get("PutProvisionedConcurrencyConfig", merged(version, object{"ProvisionedConcurrentExecutions": 5})))
+		r.match("get_provisioned_prewait", r.get("GetProvisionedConcurrencyConfig", version))
+		id := record.FunctionID{Account: testAccount, Region: testRegion, Name: recordedFunction}
+		stored, err := r.table.GetProvisioned(r.Context(), id, "1")
+		if err != nil {
+			r.Fatal(err)
+		}
+		if err := r.table.ReportProvisioned(r.Context(), id, "1", stored.Serial, record.ProvisionedStatus{State: record.ProvisionedReady, Available: 5}); err != nil {
+			r.Fatal(err)
+		}
+		r.match("get_provisioned_postwait", r.get("GetProvisionedConcurrencyConfig", version))
+	},
+	"TestLambdaProvisionedConcurrency::test_provisioned_concurrency_exceptions": func(r *recording, _ string) {
+		r.ask("CreateFunction", r.params(object{"Handler": "handler.handler", "Runtime": "python3.12", "Timeout": 30, "Environment": object{"Variables": object{}}}))
+		r.settleAll()
+		r.match("publish_version_result", r.get("PublishVersion", nil))
+		one := object{"ProvisionedConcurrentExecutions": 1}
+		of := func(qualifier string) object { return object{"Qualifier": qualifier} }
+		missing := func(operation, qualifier string, more object) any {
+			return r.ask(operation, merged(merged(object{"FunctionName": "doesnotexist"}, of(qualifier)), more))
+		}
+		const put, get, drop = "PutProvisionedConcurrencyConfig", "GetProvisionedConcurrencyConfig", "DeleteProvisionedConcurrencyConfig"
+		r.match("put_provisioned_invalid_param_0", r.get(put, merged(of("1"), object{"ProvisionedConcurrentExecutions": 0})))
+		r.match("put_provisioned_latest", r.get(put, merged(of("$LATEST"), one)))
+		r.match("put_provisioned_functionname_doesnotexist_alias", missing(put, "noalias", one))
+		r.match("put_provisioned_functionname_doesnotexist_version", missing(put, "1", one))
+		r.match("put_provisioned_qualifier_doesnotexist", r.get(put, merged(of("doesnotexist"), one)))
+		r.match("put_provisioned_version_doesnotexist", r.get(put, merged(of("10"), one)))
+		r.match("get_provisioned_latest", r.get(get, of("$LATEST")))
+		r.match("get_provisioned_functionname_doesnotexist", missing(get, "noalias", nil))
+		r.match("get_provisioned_qualifier_doesnotexist", r.get(get, of("noalias")))
+		r.match("get_provisioned_version_doesnotexist", r.get(get, of("10")))
+		r.match("get_provisioned_config_doesnotexist", r.get(get, of("1")))
+		r.match("delete_provisioned_latest", r.get(drop, of("$LATEST")))
+		r.match("delete_provisioned_functionname_doesnotexist", missing(drop, "1", nil))
+		r.match("delete_provisioned_qualifier_doesnotexist", r.get(drop, of("noalias")))
+		r.match("delete_provisioned_version_doesnotexist", r.get(drop, of("10")))
+		r.match("delete_provisioned_config_doesnotexist", r.get(drop, of("1")))
+		r.match("list_provisioned_functionname_doesnotexist", r.ask("ListProvisionedConcurrencyConfigs", object{"FunctionName": "doesnotexist"}))
+		r.match("list_provisioned_noconfigs", r.get("ListProvisionedConcurrencyConfigs", nil))
 	},
 	"TestLambdaSizeLimits::test_oversized_request_create_lambda": func(r *recording, _ string) {
 		r.match("invalid_param_exc", r.ask("CreateFunction", r.params(object{"Code": object{"ZipFile": make([]byte, 53_000_000)}})))

@@ -94,7 +94,11 @@ func (r *recording) ask(operation string, params object) object {
 		}
 		content = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(r.T.Context(), op.Method, r.url+path+"?"+query.Encode(), content)
+	join := "?"
+	if strings.Contains(path, "?") {
+		join = "&"
+	}
+	req, err := http.NewRequestWithContext(r.T.Context(), op.Method, r.url+path+join+query.Encode(), content)
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -109,11 +113,12 @@ func (r *recording) ask(operation string, params object) object {
 
 // modelledErrorMembers are the members of the errors here; boto3 shows those of the model.
 var modelledErrorMembers = map[string][]string{
-	"InvalidParameterValueException": {"Type", "message"},
-	"ResourceConflictException":      {"Type", "message"},
-	"PreconditionFailedException":    {"Type", "message"},
-	"ResourceNotFoundException":      {"Type", "Message"},
-	"RequestEntityTooLargeException": {"Type", "message"},
+	"InvalidParameterValueException":                {"Type", "message"},
+	"ResourceConflictException":                     {"Type", "message"},
+	"PreconditionFailedException":                   {"Type", "message"},
+	"ResourceNotFoundException":                     {"Type", "Message"},
+	"RequestEntityTooLargeException":                {"Type", "message"},
+	"ProvisionedConcurrencyConfigNotFoundException": {"Type", "message"},
 }
 
 // answerOf reads a response as boto3 does.

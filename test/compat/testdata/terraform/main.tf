@@ -117,6 +117,34 @@ resource "aws_lambda_function" "fn" {
   depends_on = [aws_cloudwatch_log_group.fn, aws_iam_role_policy.inline]
 }
 
+# What does not change stays as it is, so that its version and what is provisioned of it does.
+resource "aws_lambda_function" "steady" {
+  function_name    = "tf-steady"
+  filename         = "code.zip"
+  source_code_hash = filebase64sha256("code.zip")
+  role             = aws_iam_role.fn.arn
+  handler          = "app.handler"
+  runtime          = "python3.12"
+  publish          = true
+}
+
+resource "aws_lambda_provisioned_concurrency_config" "steady" {
+  function_name                     = aws_lambda_function.steady.function_name
+  qualifier                         = aws_lambda_function.steady.version
+  provisioned_concurrent_executions = 1
+}
+
+resource "aws_lambda_function" "snapped" {
+  function_name    = "tf-snapped"
+  filename         = "code.zip"
+  source_code_hash = filebase64sha256("code.zip")
+  role             = aws_iam_role.fn.arn
+  handler          = "app.handler"
+  runtime          = "python3.12"
+  publish          = true
+  snap_start { apply_on = "PublishedVersions" }
+}
+
 resource "aws_lambda_invocation" "fn" {
   function_name = aws_lambda_function.fn.function_name
   input         = jsonencode({ from = "terraform" })
