@@ -1,0 +1,61 @@
+package assignment_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/assignment"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/worker/workertest"
+)
+
+type oneFunction struct{ f *record.Function }
+
+func (o oneFunction) Function(id record.FunctionID, version string) (*record.Function, bool) {
+	return o.f, id == o.f.ID && version == o.f.Version
+}
+
+type reports chan record.ProvisionedStatus
+
+func (r reports) ReportProvisioned(_ context.Context, _ record.FunctionID, _ string, _ uint64, status record.ProvisionedStatus) error {
+	r <- status
+	return nil
+}
+
+// What is configured becomes READY, and goes when the configuration does.
+func TestProvisionerKeepsWhatIsConfigured(t *testing.T) {
+	n := newNode(t, echo, assignment.Options{MemoryMiB: 1024})
+	fn := workertest.Function("f")
+	fn.Version, fn.State = "3", record.StateActive
+	told := make(reports, 16)
+	p := assignment.NewProvisioner(n.Assigner, oneFunction{fn}, told)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	p.Changed(fn.ID, "3", &record.Provisioned{ID: fn.ID, Version: "3", Requested: 2, Serial: 1})
+	for {
+		select {
+		case status := <-told:
+			if status.State == record.ProvisionedInProgress {
+				continue
+			}
+			if status != (record.ProvisionedStatus{State: record.ProvisionedReady, Available: 2}) {
+				t.Errorf("told %+v", status)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("not told that it is READY")
+		}
+		break
+	}
+	if used := n.Stats().UsedMiB; used != 2*fn.MemoryMiB {
+		t.Errorf("%d MiB are used", used)
+	}
+	p.Changed(fn.ID, "3", nil)
+	for deadline := time.Now().Add(10 * time.Second); n.Stats().UsedMiB != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d MiB are still used after the configuration was removed", n.Stats().UsedMiB)
+		}
+	}
+}
