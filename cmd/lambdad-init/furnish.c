@@ -276,7 +276,8 @@ long furnish(struct box *b, struct message *m, int *listeners, u32 *count)
 {
 	b->uid = (u32)take_int(m);
 	b->gid = (u32)take_int(m);
-	u32 descriptors = (u32)take_int(m), processes = (u32)take_int(m);
+	u32 descriptors = (u32)take_int(m), processes = (u32)take_int(m), processes_hard = (u32)take_int(m);
+	b->processes = processes;
 	const char *hostname = take_string(m);
 	int skip = take_bool(m);
 	long error = mount("", "/", "", MS_REC | MS_PRIVATE, "");
@@ -309,7 +310,7 @@ long furnish(struct box *b, struct message *m, int *listeners, u32 *count)
 	if ((error = CALL(SYS_sethostname, hostname, length(hostname))))
 		return failed("sethostname", 0, error);
 	close_descriptors(m);
-	if ((error = surrender(descriptors, processes)))
+	if ((error = surrender(descriptors, processes, processes_hard)))
 		return error;
 	return listen_all(m, listeners, count);
 }

@@ -40,7 +40,7 @@ __attribute__((noreturn)) void quit(int status);
 __attribute__((noreturn)) void fail(long error);
 
 /* furnish.c */
-struct box { int rootless; u32 uid, gid; i32 program; };
+struct box { int rootless; u32 processes; u32 uid, gid; i32 program; };
 long furnish(struct box *b, struct message *m, int *listeners, u32 *count);
 long new_proc(int hide);
 long pivot(const char *root);
@@ -51,7 +51,7 @@ long attach(struct box *b, struct message *m, struct mount_order o);
 long listen_all(struct message *m, int *fds, u32 *count);
 
 /* start.c */
-long surrender(u32 descriptors, u32 processes);
+long surrender(u32 descriptors, u32 processes, u32 processes_hard);
 long keep_capabilities(u64 set);
 long preload(struct box *b, struct message *m, int *pidfd);
 long start(struct box *b, struct message *m, int *pidfd);

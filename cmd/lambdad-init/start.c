@@ -14,7 +14,7 @@ struct launch {
 	const char *dir;
 	char **argv, **env;
 	struct sock_fprog filter;
-	int null, output;
+	int null, output, raisable; /* raisable: it may have more processes, if it becomes a template */
 	volatile long error;
 	const char *volatile step; /* null: the program itself could not be executed */
 };
@@ -24,7 +24,7 @@ static u8 stack[STACK_BYTES] __attribute__((aligned(16)));
 /* surrender gives up, for process 1 and whatever it starts, what the program
  * must not have and process 1 itself does not need any more. It needs to mount,
  * and its capabilities until it has started the program, to change the ids. */
-long surrender(u32 descriptors, u32 processes)
+long surrender(u32 descriptors, u32 processes, u32 processes_hard)
 {
 	struct { int resource; u64 value; } limits[] = {
 		{ RLIMIT_CORE, 0 }, { RLIMIT_NOFILE, descriptors }, { RLIMIT_NPROC, processes },
@@ -33,6 +33,14 @@ long surrender(u32 descriptors, u32 processes)
 	long error;
 	for (int i = 0; i < 4; i++) {
 		struct rlimit both = { limits[i].value, limits[i].value };
+		if (limits[i].resource == RLIMIT_NPROC && processes_hard > processes) {
+			struct rlimit now;
+			if ((error = CALL(SYS_prlimit64, 0, RLIMIT_NPROC, 0, &now)))
+				return failed("getrlimit", 0, error);
+			both.hard = now.hard < processes_hard ? now.hard : processes_hard;
+			if (both.hard < both.soft)
+				both.soft = both.hard;
+		}
 		if ((error = CALL(SYS_prlimit64, 0, limits[i].resource, &both, 0)))
 			return failed("setrlimit", 0, error);
 	}
@@ -82,6 +90,9 @@ static void become(void *argument)
 	/* A preloaded program's filter is its own: process 1 still has mounts to make. */
 	if (l->filter.filter && (error = confine(&l->filter)))
 		give_up(l, "seccomp", error);
+	struct rlimit processes = { l->box->processes, l->box->processes };
+	if (!l->raisable && (error = CALL(SYS_prlimit64, 0, RLIMIT_NPROC, &processes, 0)))
+		give_up(l, "setrlimit", error);
 	if ((error = CALL(SYS_setsid)) < 0)
 		give_up(l, "setsid", error);
 	if (!l->box->rootless) {
@@ -168,7 +179,7 @@ static long run(struct launch *l, struct message *m, int *pidfd)
 /* preload starts a program that has no owner yet. Process 1 keeps its capabilities until start. */
 long preload(struct box *b, struct message *m, int *pidfd)
 {
-	struct launch l = { .box = b };
+	struct launch l = { .box = b, .raisable = 1 };
 	long error;
 	for (u32 n = take_count(m); n > 0; n--)
 		if ((error = attach(b, m, take_mount(m))))
@@ -267,6 +278,9 @@ long start(struct box *b, struct message *m, int *pidfd)
 		return error;
 	if ((error = take_program(m, &l)))
 		return error;
+	l.raisable = take_bool(m);
+	if (m->malformed)
+		return failed("message", 0, -EPROTO);
 	if ((error = seal(b)))
 		return error;
 	if ((error = confine(&filter)))

@@ -251,8 +251,9 @@ func (b *box) parkMessage(spec sandbox.ParkSpec, mounts *trees) (pid1.Park, erro
 		Frozen:   frozen,
 		RootKiB:  rootKiB,
 
-		Descriptors: sandbox.DescriptorsMax,
-		Processes:   sandbox.ProcessesMax,
+		Descriptors:   sandbox.DescriptorsMax,
+		Processes:     sandbox.ProcessesMax,
+		ProcessesHard: b.driver.processesHard,
 
 		Listen: []int32{port(sandbox.RuntimeAPIAddress), port(sandbox.EndpointAddress)},
 		UID:    programUID,

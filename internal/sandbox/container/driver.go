@@ -47,6 +47,10 @@ const (
 	parksPerCPU = 8
 )
 
+// processesHard bounds the copies of a template: the kernel counts all of them, and
+// each one's process 1, for the user of the original.
+const processesHard = 1 << 20
+
 // Options of a driver.
 type Options struct {
 	// StateDir is the driver's own directory on the host, and names the node:
@@ -77,6 +81,8 @@ type Driver struct {
 	parks      chan struct{} // a token for each sandbox being made
 	firstSlot  uint32
 	unenforced []string
+	// processesHard is the hard RLIMIT_NPROC where the pids group keeps the limit, or 0.
+	processesHard int32
 
 	mu     sync.Mutex
 	boxes  map[sandbox.ID]*box
@@ -154,7 +160,11 @@ func (d *Driver) open(options Options) error {
 	if d.groups, err = cgroup.OpenParent(host, parent); err != nil {
 		return fmt.Errorf("container: %w", err)
 	}
+	d.processesHard = processesHard
 	for _, limit := range d.groups.Unenforced() {
+		if limit == "processes" {
+			d.processesHard = 0
+		}
 		if limit != "processes" { // those RLIMIT_NPROC keeps, in every sandbox
 			d.unenforced = append(d.unenforced, limit)
 		}

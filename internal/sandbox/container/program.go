@@ -215,6 +215,7 @@ func (b *box) startMessage(ctx context.Context, spec sandbox.StartSpec, mounts *
 		TmpMiB:    int32(spec.Limits.TmpMiB),
 		TmpInodes: int32(spec.Limits.TmpMiB * inodesPerMiB),
 		Filter:    b.driver.filter,
+		Template:  spec.Template,
 		Argv:      spec.Argv,
 		Env:       spec.Env,
 		Dir:       spec.Dir,

@@ -158,7 +158,7 @@ func BenchmarkUncopied(b *testing.B) {
 }
 
 // copiesCount is how many BenchmarkCopiesMemory makes.
-const copiesCount = 100
+const copiesCount = 1000
 
 // BenchmarkCopiesMemory: what copies that have asked hold, beside as many programs.
 func BenchmarkCopiesMemory(b *testing.B) {

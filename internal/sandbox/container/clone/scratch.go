@@ -13,7 +13,8 @@ const (
 	birthBytes   = 4 << 10
 	buffersBytes = 16 << 10
 	timersBytes  = 2 << 10
-	scratchBytes = listBytes + birthBytes + buffersBytes + timersBytes
+	limitBytes   = 16 // a struct rlimit
+	scratchBytes = listBytes + birthBytes + buffersBytes + timersBytes + limitBytes
 )
 
 // buffers is filled for the lists that follow.

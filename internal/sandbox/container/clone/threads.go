@@ -108,7 +108,11 @@ func (o *Original) births(timers []Timer) error {
 	if err != nil {
 		return err
 	}
-	list = slices.Concat([]call{do("setsid", unix.SYS_SETSID)}, made, list)
+	limit, err := o.raiseLimit()
+	if err != nil {
+		return err
+	}
+	list = slices.Concat([]call{do("setsid", unix.SYS_SETSID)}, limit, made, list)
 	if err := o.leave(at, room, list); err != nil || len(o.threads) == 0 {
 		return err
 	}

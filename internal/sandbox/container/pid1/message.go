@@ -73,7 +73,10 @@ type Park struct {
 	UID, GID int32
 	// Descriptors and Processes are the program's limits.
 	Descriptors, Processes int32
-	Hostname               string
+	// ProcessesHard is how far the program may raise its own limit, where a control
+	// group keeps it; or 0.
+	ProcessesHard int32
+	Hostname      string
 	// SkipPIDs lets the program be none of the pid namespace's first 300 processes.
 	SkipPIDs bool
 	// RootKiB bounds the furnished root.
@@ -116,6 +119,8 @@ type Start struct {
 	Argv      []string
 	Env       []string
 	Dir       string
+	// Template: the program may raise its limit of processes to ProcessesHard.
+	Template bool
 }
 
 // Order asks process 1 to send a signal to every process.
@@ -168,6 +173,7 @@ func (m Park) Encode() []byte {
 	e.int(m.GID)
 	e.int(m.Descriptors)
 	e.int(m.Processes)
+	e.int(m.ProcessesHard)
 	e.string(m.Hostname)
 	e.bool(m.SkipPIDs)
 	e.int(m.RootKiB)
@@ -212,6 +218,7 @@ func (m Start) Encode() []byte {
 	e.strings(m.Argv)
 	e.strings(m.Env)
 	e.string(m.Dir)
+	e.bool(m.Template)
 	return e.p
 }
 
