@@ -28,7 +28,7 @@ func doctorCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "Sandboxes")
 			missing, noSandbox := 0, false
-			findings := probe.HostWith(cmd.Context(), probe.Options{Runsc: runsc, ToolsDir: node.ToolsDir(node.Config{Data: data})})
+			findings := probe.HostWith(cmd.Context(), probe.Options{Runsc: runsc, ToolsDir: node.ToolsDir(node.Config{Data: data}), KernelDir: node.MicroVMDir(node.Config{Data: data})})
 			for _, f := range append(findings, probe.DataFolder(cmd.Context(), data)) {
 				printFinding(out, f.Status.String(), f.Name, f.Detail, f.Remedy)
 				if f.Status == probe.Missing {

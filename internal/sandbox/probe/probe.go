@@ -62,6 +62,8 @@ type Options struct {
 	// Runsc is the path of gVisor's runsc; "" looks in ToolsDir, and where the driver would.
 	Runsc    string
 	ToolsDir string
+	// KernelDir is where `lambdad microvm prepare` put the kernel of virtual machines.
+	KernelDir string
 }
 
 // Host tries everything that sandboxes want of a host.
@@ -74,6 +76,7 @@ func HostWith(ctx context.Context, options Options) []Finding {
 		kernel, root, namespaces, controlGroups, filesystems, security, network,
 		func(ctx context.Context) []Finding { return parked(ctx, options.Init) },
 		func(ctx context.Context) []Finding { return gvisorSandbox(ctx, options) },
+		func(context.Context) []Finding { return microvmSandbox(options) },
 		virtualMachine, tools,
 	} {
 		ctx, cancel := context.WithTimeout(ctx, probeMax)
