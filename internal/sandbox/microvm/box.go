@@ -48,6 +48,7 @@ type box struct {
 	program   *program
 	template  *template // that it is a copy of
 	started   bool
+	settled   bool // its Start has succeeded
 	clonable  bool // its machine can be saved
 	frozen    bool
 	pending   []syscall.Signal // for when it is thawed
@@ -222,11 +223,16 @@ func (e *events) watch(l *link) {
 	<-l.machine.ended()
 	b := e.box
 	b.mu.Lock()
-	p, current := b.program, b.link == l
+	p, current := b.program, b.link == l && b.settled
 	b.mu.Unlock()
 	if p == nil || !current {
 		return
 	}
+	b.lost(p)
+}
+
+// lost ends a program whose machine has ended.
+func (b *box) lost(p *program) {
 	exit := sandbox.Exit{Signal: syscall.SIGKILL, Ended: time.Now()}
 	if usage, err := b.group.Usage(); err == nil {
 		exit.OOM = usage.OOMKills > 0 // the host ended the monitor for it

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
@@ -47,10 +48,24 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 		b.program = p
 	}
 	b.mu.Unlock()
-	if t != nil {
-		err = b.startCopy(ctx, spec)
-	} else {
-		err = b.start(ctx, spec, p)
+	for range machineTries {
+		if t != nil {
+			err = b.startCopy(ctx, spec)
+		} else {
+			err = b.start(ctx, spec, p)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			break
+		}
+		// The machine hangs, and was ended: another one may not.
+		b.driver.log.Warn("a virtual machine hung and is replaced", "sandbox", b.id)
+		if again := b.replace(ctx, p); again != nil {
+			err = errors.Join(err, again)
+			break
+		}
+	}
+	if err == nil {
+		err = b.settle(p)
 	}
 	if err != nil {
 		if _, gone := b.alive(); gone != nil {
@@ -59,6 +74,48 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 		return nil, fmt.Errorf("microvm: start %s: %w", b.id, refused(err, spec.Argv[0]))
 	}
 	return p, nil
+}
+
+// hangMax is when a machine that has started before counts as hanging; it takes
+// less than a second when nothing is wrong, and a few on a very busy host.
+const hangMax = 9 * time.Second
+
+// replace gives a start that hung another machine.
+func (b *box) replace(ctx context.Context, p *program) error {
+	b.mu.Lock()
+	old, disks, t := b.link, b.disks, b.template
+	b.link, b.frozen = nil, false
+	if t == nil {
+		b.disks = nil
+	}
+	b.mu.Unlock()
+	if old != nil {
+		old.end()
+	}
+	p.output = newOutput() // nobody has seen the other one
+	if t != nil {
+		closeDisks(disks)
+		return b.parkCopy(ctx, t)
+	}
+	closeDisks(disks)
+	return b.machine(ctx, b.size, b.clonable)
+}
+
+// settle makes the end of the machine the end of the program.
+func (b *box) settle(p *program) error {
+	b.mu.Lock()
+	l, gone := b.link, b.destroyed != nil
+	b.settled = true
+	b.mu.Unlock()
+	if gone || l == nil {
+		return sandbox.ErrDestroyed
+	}
+	select {
+	case <-l.machine.ended():
+		b.lost(p)
+	default:
+	}
+	return nil
 }
 
 func (b *box) start(ctx context.Context, spec sandbox.StartSpec, p *program) error {
@@ -90,6 +147,8 @@ func (b *box) start(ctx context.Context, spec sandbox.StartSpec, p *program) err
 	if err := b.limit(spec.Limits); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, hangMax)
+	defer cancel()
 	for _, d := range files {
 		if err := l.machine.attach(ctx, d); err != nil {
 			return err

@@ -137,6 +137,8 @@ func (b *box) startCopy(ctx context.Context, spec sandbox.StartSpec) error {
 		return err
 	}
 	limits := guestLimits(spec.Limits)
+	ctx, cancel := context.WithTimeout(ctx, hangMax)
+	defer cancel()
 	return l.renew(ctx, &limits)
 }
 
