@@ -24,6 +24,7 @@ func drivers() []driver {
 	return []driver{
 		{name: "container", open: openContainer},
 		{name: "gvisor", open: openGvisor, answers: gvisorAnswers, contained: gvisorContained},
+		{name: "microvm", open: openMicroVM, answers: microvmAnswers, contained: microvmContained},
 	}
 }
 
