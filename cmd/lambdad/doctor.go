@@ -10,6 +10,7 @@ import (
 
 	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 	"github.com/lambdad/lambdad/internal/node"
+	"github.com/lambdad/lambdad/internal/sandbox/microvm"
 	"github.com/lambdad/lambdad/internal/sandbox/probe"
 )
 
@@ -35,6 +36,14 @@ func doctorCommand() *cobra.Command {
 					missing++
 					noSandbox = noSandbox || f.Name == probe.Sandbox
 				}
+			}
+			fmt.Fprintln(out, "\nVirtual machines")
+			for _, f := range microvm.Probe(cmd.Context(), microvm.Options{KernelDir: node.MicroVMDir(node.Config{Data: data})}) {
+				status := probe.Degraded // functions run without them
+				if f.Works {
+					status = probe.OK
+				}
+				printFinding(out, status.String(), f.Name, f.Detail, f.Remedy)
 			}
 			fmt.Fprintln(out, "\nRuntimes")
 			catalog, err := runtimes.Open(runtimes.Options{Dir: node.RuntimesDir(node.Config{Data: data}), Nearest: nearest})
