@@ -3,7 +3,11 @@ package story
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -73,10 +77,76 @@ def handler(event:, context:)
   { mark: MARK, own: $own, calls: $calls, stream: context.log_stream_name, tmp: found, draws: draw }
 end
 `},
+		{types.RuntimeNodejs20x, "app.js", `
+const crypto = require('crypto'), fs = require('fs');
+const captured = Math.random;
+const draw = () => new Promise((resolve) => crypto.randomBytes(16, (_, later) => resolve({
+  bytes: crypto.randomBytes(16).toString('hex'), later: later.toString('hex'), uuid: crypto.randomUUID(), web: crypto.webcrypto.randomUUID(),
+  integer: String(crypto.randomInt(2 ** 48 - 1)), random: String(Math.random()), captured: String(captured()),
+  key: crypto.generateKeyPairSync('ed25519').publicKey.export({ format: 'der', type: 'spki' }).toString('hex') })));
+const ready = draw();
+const mark = crypto.randomBytes(8).toString('hex');
+let own = null, calls = 0;
+exports.handler = async (event, context) => {
+  await ready;
+  calls++;
+  own = own || crypto.randomBytes(8).toString('hex');
+  const tmp = fs.readdirSync('/tmp').filter((f) => f !== own && f !== 'lost+found');
+  await fs.promises.writeFile('/tmp/' + own, '');
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  return { mark, own, calls, stream: context.logStreamName, tmp, draws: await draw() };
+};
+`},
+		{types.RuntimeJava17, "app/App.java", `
+package app;
+import java.io.File;
+import java.nio.file.*;
+import java.security.SecureRandom;
+import java.util.*;
+import java.util.concurrent.*;
+public class App {
+  static Map<String, String> draw() {
+    Map<String, String> m = new HashMap<>();
+    byte[] bytes = new byte[16];
+    new SecureRandom().nextBytes(bytes);
+    m.put("secure", new java.math.BigInteger(1, bytes).toString(16));
+    m.put("uuid", UUID.randomUUID().toString());
+    m.put("math", String.valueOf(Math.random()));
+    m.put("new", String.valueOf(new Random().nextLong()));
+    m.put("thread", String.valueOf(ThreadLocalRandom.current().nextLong()));
+    m.put("split", String.valueOf(new SplittableRandom().nextLong()));
+    return m;
+  }
+  static final Map<String, String> FIRST = draw();
+  static final String MARK = UUID.randomUUID().toString();
+  static final ExecutorService POOL = Executors.newSingleThreadExecutor(r -> { Thread t = new Thread(r); t.setDaemon(true); return t; });
+  static String own;
+  static int calls;
+  public App() throws Exception { POOL.submit(() -> 1).get(); }
+  public Map<String, Object> handler(Map<String, Object> event) throws Exception {
+    calls++;
+    if (own == null) own = UUID.randomUUID().toString();
+    List<String> tmp = new ArrayList<>();
+    for (String f : new File("/tmp").list()) if (!f.equals(own) && !f.equals("lost+found")) tmp.add(f);
+    Files.write(Paths.get("/tmp", own), new byte[0]);
+    POOL.submit(() -> { Thread.sleep(400); return 1; }).get();
+    if (Files.readAllLines(Paths.get("app", "here")).size() != 1) throw new IllegalStateException("not in /var/task");
+    Map<String, Object> m = new HashMap<>();
+    m.put("mark", MARK); m.put("own", own); m.put("calls", calls); m.put("stream", System.getenv("AWS_LAMBDA_LOG_STREAM_NAME"));
+    m.put("tmp", tmp); m.put("draws", draw());
+    return m;
+  }
+}
+`},
 	} {
 		t.Run(string(f.runtime), func(t *testing.T) {
 			c := client.With(t)
-			name := c.Function(lambda.CreateFunctionInput{FunctionName: aws.String(string(f.runtime[:4])), Runtime: f.runtime, Handler: aws.String("app.handler"), Timeout: aws.Int32(30)}, map[string]string{f.name: f.code})
+			files, handler := map[string]string{f.name: f.code}, "app.handler"
+			if f.runtime == types.RuntimeJava17 {
+				files, handler = compiled(t, f.name, f.code), "app.App::handler"
+				files["app/here"] = "1"
+			}
+			name := c.Function(lambda.CreateFunctionInput{FunctionName: aws.String(string(f.runtime[:4])), Runtime: f.runtime, Handler: aws.String(handler), Timeout: aws.Int32(30), MemorySize: aws.Int32(512)}, files)
 			var all []drawn
 			copies := 0
 			for burst := 1; burst <= 12 && copies < 4; burst++ { // more at a time than there are environments
@@ -136,4 +206,34 @@ func likeAnother(all []drawn) int {
 		}
 	}
 	return n
+}
+
+// compiled is a Java source's classes.
+func compiled(t *testing.T, name, source string) map[string]string {
+	t.Helper()
+	javac, err := exec.LookPath("javac")
+	if err != nil {
+		t.Skip("needs javac")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, filepath.Base(name))
+	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(javac, "--release", "17", "-d", dir, file).CombinedOutput(); err != nil {
+		t.Fatalf("javac: %v\n%s", err, out)
+	}
+	files := map[string]string{}
+	classes := os.DirFS(dir)
+	if err := fs.WalkDir(classes, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".class") {
+			return err
+		}
+		b, err := fs.ReadFile(classes, p)
+		files[p] = string(b)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return files
 }

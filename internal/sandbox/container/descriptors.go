@@ -36,6 +36,7 @@ const (
 	other      kind = iota
 	stdout          // or stderr: the sandbox's one pipe
 	connection      // to the Runtime API; a copy's is broken
+	ended           // a socket within the program whose other end is closed
 	event           // eventfd(2)
 	polling         // epoll(7)
 	pipeEnd         // of a pipe within the program
@@ -100,7 +101,10 @@ func (c *candidate) descriptor(fd int, target string, api map[string]bool) (kind
 	case strings.HasPrefix(target, "pipe:"):
 		r.kind, r.pipe = pipeEnd, target
 	case strings.HasPrefix(target, "socket:"):
-		return other, unclonable("it has a connection or a socket open")
+		if !c.abandoned(fd) {
+			return other, unclonable("it has a connection or a socket open")
+		}
+		r.kind = ended
 	case strings.HasPrefix(target, "/"):
 		return other, c.file(r, target, info)
 	default:
@@ -109,6 +113,32 @@ func (c *candidate) descriptor(fd int, target string, api map[string]bool) (kind
 	}
 	c.replaced = append(c.replaced, r)
 	return r.kind, nil
+}
+
+// abandoned reports whether a socket is one of a pair whose other end is closed: Java
+// keeps one, to put it in the place of descriptors that it closes.
+func (c *candidate) abandoned(fd int) bool {
+	pid, err := strconv.Atoi(filepath.Base(c.dir))
+	if err != nil {
+		return false
+	}
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(process)
+	socket, err := unix.PidfdGetfd(process, fd, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(socket)
+	domain, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil || domain != unix.AF_UNIX {
+		return false
+	}
+	state := []unix.PollFd{{Fd: int32(socket), Events: unix.POLLIN}}
+	_, err = unix.Poll(state, 0)
+	return err == nil && state[0].Revents&unix.POLLHUP != 0
 }
 
 // file is one of the sandbox's. What is read-only, in a copy is the same file.
@@ -254,7 +284,7 @@ func (c *candidate) replacements(writer *os.File) (list []clone.Replacement, mad
 		switch r.kind {
 		case stdout:
 			with = writer
-		case connection:
+		case connection, ended:
 			with, err = add(brokenConnection())
 		case event:
 			with, err = add(r.eventCounter())
