@@ -78,6 +78,13 @@ func New(opts Options) (*Frontend, error) {
 	return &Frontend{functions: opts.Functions, invoker: opts.Invoker, meter: opts.Meter, counter: counting.New(opts.Concurrency)}, nil
 }
 
+// Reserve sets a share of the account's concurrency aside for a version, which is what its
+// provisioned concurrency does; 0 takes that back. Source: Lambda developer guide,
+// "Understanding reserved and provisioned concurrency".
+func (f *Frontend) Reserve(id record.FunctionID, version string, concurrency int) {
+	f.counter.Reserve(id, version, concurrency)
+}
+
 // Invoke is the slot of the operation in api/lambda. It runs after authorisation. A
 // client that goes away changes nothing: the invoke runs to its end, as in AWS.
 func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.InvocationRequest) (*api.InvocationResponse, error) {
@@ -126,15 +133,15 @@ func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.Invocati
 
 // run counts the invoke, has it run, and writes its answer.
 func (f *Frontend) run(call *wire.Call, fn *record.Function, in *worker.Invocation) (*api.InvocationResponse, error) {
-	account := fn.ID.Account
-	if !f.counter.Acquire(account) {
+	admitted, ok := f.counter.Acquire(fn.ID, fn.Version)
+	if !ok {
 		f.meter.Throttled(fn, "")
 		return nil, throttled()
 	}
 	f.meter.Began(fn, "")
 	res, err := f.invoker.Invoke(fn, "", in)
 	f.meter.Ended(fn, "")
-	f.counter.Release(account)
+	admitted.Release()
 	if err != nil {
 		fault := invokeFault(fn, err)
 		if isThrottle(fault) {

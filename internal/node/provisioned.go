@@ -15,7 +15,7 @@ const provisionedRetry = 200 * time.Millisecond
 // watchProvisioned tells the invoke path what is configured, until ctx ends or the store is closed.
 func (n *node) watchProvisioned(ctx context.Context) error {
 	for {
-		err := record.WatchProvisioned(ctx, n.storage.store, n.provision.Changed)
+		err := record.WatchProvisioned(ctx, n.storage.store, n.provisionedChanged)
 		if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
 			return err
 		}
@@ -25,4 +25,14 @@ func (n *node) watchProvisioned(ctx context.Context) error {
 		case <-time.After(provisionedRetry):
 		}
 	}
+}
+
+// provisionedChanged: what is configured is kept initialised, and is nobody else's concurrency.
+func (n *node) provisionedChanged(id record.FunctionID, version string, config *record.Provisioned) {
+	reserved := 0
+	if config != nil {
+		reserved = config.Requested
+	}
+	n.frontend.Reserve(id, version, reserved)
+	n.provision.Changed(id, version, config)
 }

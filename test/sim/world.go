@@ -80,9 +80,10 @@ type envRef struct {
 }
 
 type invoke struct {
-	key     assignment.PoolKey
-	arrived time.Time
-	env     assignment.EnvID // 0 while waiting
+	key      assignment.PoolKey
+	arrived  time.Time
+	env      assignment.EnvID // 0 while waiting
+	admitted counting.Admission
 }
 
 type env struct {
@@ -171,19 +172,20 @@ func (w *world) arrive(f *function) {
 		n = 1 + w.rng.IntN(30)
 	}
 	for range n {
-		if !w.counter.Acquire(f.id.Account) {
+		key := f.key()
+		admitted, ok := w.counter.Acquire(f.id, key.Version)
+		if !ok {
 			w.stats.throttled++
 			continue
 		}
 		f.lastInvoke++
-		key := f.key()
 		if t := w.rng.IntN(f.tenants); t > 0 {
 			key.TenantID = fmt.Sprint(t)
 		}
 		if w.rng.IntN(20) == 0 && f.generation > 1 {
 			key.Generation-- // read its record just before the change
 		}
-		w.invokes[invokeRef{f.number, f.lastInvoke}] = &invoke{key: key, arrived: w.now}
+		w.invokes[invokeRef{f.number, f.lastInvoke}] = &invoke{key: key, arrived: w.now, admitted: admitted}
 		f.arriving = true
 		w.step(f, assignment.Event{Kind: assignment.EventInvoke, Invoke: f.lastInvoke, Key: key, MemoryMiB: f.memoryMiB})
 		f.arriving = false
@@ -214,6 +216,7 @@ func (w *world) provision(f *function) {
 		return
 	}
 	f.wanted = w.rng.IntN(4)
+	w.counter.Reserve(f.id, record.Latest, f.wanted)
 	w.step(f, assignment.Event{Kind: assignment.EventProvision, Key: f.key(), Count: f.wanted, MemoryMiB: f.memoryMiB})
 	w.after(w.upTo(2*time.Minute), func() { w.provision(f) })
 }
@@ -376,8 +379,9 @@ func (w *world) spare(f *function, key assignment.PoolKey) int {
 }
 
 func (w *world) end(f *function, id assignment.InvokeID) {
-	delete(w.invokes, invokeRef{f.number, id})
-	w.counter.Release(f.id.Account)
+	ref := invokeRef{f.number, id}
+	w.invokes[ref].admitted.Release()
+	delete(w.invokes, ref)
 }
 
 func (w *world) budgetEffects(effects []assignment.BudgetEffect) {
@@ -417,13 +421,15 @@ func (w *world) reclaim() {
 	}
 }
 
+func scope(f *function) record.Scope { return record.Scope{Account: f.id.Account, Region: f.id.Region} }
+
 // check holds after every step.
 func (w *world) check() {
 	w.must(w.budget.Used() <= hostMiB, "more memory is granted than the host has")
 	w.must(w.budget.Used() == w.granted, "the budget and the world disagree")
-	running := map[aws.AccountID]int{}
+	running := map[record.Scope]int{}
 	for ref, in := range w.invokes {
-		running[w.fns[ref.fn].id.Account]++
+		running[scope(w.fns[ref.fn])]++
 		if in.env == 0 {
 			// A start takes at most startMax, and may fail or be stale a few times over.
 			w.must(w.now.Sub(in.arrived) < waitMax+4*startMax+invokeMax, "an invoke waits for ever")
@@ -440,7 +446,7 @@ func (w *world) checkEnd() {
 	w.must(w.budget.Used() == 0 && w.budget.Lacking() == 0, "memory is left granted")
 	for _, f := range w.fns {
 		w.must(f.core.Quiet(), "a function is not quiet at the end")
-		w.must(w.counter.Running(f.id.Account) == 0, "a count is left")
+		w.must(w.counter.Running(scope(f)) == 0, "a count is left")
 	}
 	for _, x := range w.envs {
 		w.must(!x.granted && !x.ready, "an environment is left")

@@ -9,19 +9,33 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/record"
 )
 
-// ConcurrencyDefault is an account's limit of concurrent executions. Source:
+// ConcurrencyDefault is an account's limit of concurrent executions in a region. Source:
 // Lambda quotas, "Concurrent executions": 1,000.
 const ConcurrencyDefault = 1000
 
-// Counter counts the running invokes of each account. An account's count is its own
+// Counter counts the running invokes of each account and region. Each count is its own
 // atomic number: no invoke waits for another's.
 type Counter struct {
 	limit    int64
-	accounts atomic.Pointer[map[aws.AccountID]*atomic.Int64]
+	accounts atomic.Pointer[map[record.Scope]*account]
 	mu       sync.Mutex // orders those who add an account
+}
+
+// account is one account in one region.
+type account struct {
+	// taken is what of the limit is running or reserved for somebody.
+	taken    atomic.Int64
+	reserved atomic.Pointer[map[record.Name]*reservation] // never changed, only replaced; nil: none
+	mu       sync.Mutex                                   // guards the reservations and their replacement
+}
+
+// Admission is one invoke that may run. It is released once.
+type Admission struct {
+	account *account
+	in      *reservation // nil: it runs in what nobody has reserved
 }
 
 // New makes a counter that admits limit invokes of each account at once.
@@ -30,55 +44,72 @@ func New(limit int) *Counter {
 		limit = ConcurrencyDefault
 	}
 	c := &Counter{limit: int64(limit)}
-	c.accounts.Store(&map[aws.AccountID]*atomic.Int64{})
+	c.accounts.Store(&map[record.Scope]*account{})
 	return c
 }
 
 // Limit is how many invokes of an account may run at once.
 func (c *Counter) Limit() int { return int(c.limit) }
 
-// Acquire admits one more invoke, or not. Each admitted one is released once.
-func (c *Counter) Acquire(account aws.AccountID) bool {
-	n := c.account(account)
-	for {
-		running := n.Load()
-		if running >= c.limit {
-			return false
+// Acquire admits one more invoke of a version, or not: in what is reserved for it, else in
+// what nobody has reserved.
+func (c *Counter) Acquire(id record.FunctionID, version string) (Admission, bool) {
+	a := c.account(scopeOf(id))
+	if all := a.reserved.Load(); all != nil {
+		if r := (*all)[record.Name{ID: id, Qualifier: version}]; r != nil && a.enter(r, c.limit) {
+			return Admission{a, r}, true
 		}
-		if n.CompareAndSwap(running, running+1) {
-			return true
+	}
+	for {
+		taken := a.taken.Load()
+		if taken >= c.limit {
+			return Admission{}, false
+		}
+		if a.taken.CompareAndSwap(taken, taken+1) {
+			return Admission{account: a}, true
 		}
 	}
 }
 
 // Release ends an admitted invoke.
-func (c *Counter) Release(account aws.AccountID) {
-	if c.account(account).Add(-1) < 0 {
+func (ad Admission) Release() {
+	give := int64(1)
+	if ad.in != nil {
+		give = ad.account.leave(ad.in)
+	}
+	if give > 0 && ad.account.taken.Add(-give) < 0 {
 		panic("counting: an invoke was released that was never admitted")
 	}
 }
 
-// Running is how many invokes of an account run now.
-func (c *Counter) Running(account aws.AccountID) int {
-	if n := (*c.accounts.Load())[account]; n != nil {
-		return int(n.Load())
+// Running is how many invokes of an account run now. While it changes it is not exact.
+func (c *Counter) Running(scope record.Scope) int {
+	a := (*c.accounts.Load())[scope]
+	if a == nil {
+		return 0
 	}
-	return 0
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return int(a.running())
 }
 
-func (c *Counter) account(id aws.AccountID) *atomic.Int64 {
-	if n := (*c.accounts.Load())[id]; n != nil {
-		return n
+func scopeOf(id record.FunctionID) record.Scope {
+	return record.Scope{Account: id.Account, Region: id.Region}
+}
+
+func (c *Counter) account(scope record.Scope) *account {
+	if a := (*c.accounts.Load())[scope]; a != nil {
+		return a
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := *c.accounts.Load()
-	if n := old[id]; n != nil {
-		return n
+	if a := old[scope]; a != nil {
+		return a
 	}
 	fresh := maps.Clone(old)
-	n := new(atomic.Int64)
-	fresh[id] = n
+	a := &account{}
+	fresh[scope] = a
 	c.accounts.Store(&fresh)
-	return n
+	return a
 }
