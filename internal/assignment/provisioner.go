@@ -10,8 +10,12 @@ import (
 	"github.com/lambdad/lambdad/internal/record"
 )
 
-// provisionEvery is how often what is configured is compared with what there is.
-const provisionEvery = 200 * time.Millisecond
+const (
+	// provisionEvery is how often what is configured is compared with what there is.
+	provisionEvery = 200 * time.Millisecond
+	// provisionMeterEvery is how often usage is told: a crash loses as much of it.
+	provisionMeterEvery = 2 * time.Second
+)
 
 // The StatusReason of a configuration that failed. The first is AWS's.
 const (
@@ -30,12 +34,18 @@ type ProvisionReports interface {
 	ReportProvisioned(ctx context.Context, id record.FunctionID, version string, serial uint64, status record.ProvisionedStatus) error
 }
 
+// ProvisionMeter is told how long environments were kept initialised, all of a version's summed up.
+type ProvisionMeter interface {
+	Provisioned(fn *record.Function, kept time.Duration)
+}
+
 // Provisioner makes an assigner keep what is configured as provisioned concurrency, and
 // reports what there is.
 type Provisioner struct {
 	assigner  *Assigner
 	functions FunctionView
 	reports   ProvisionReports
+	meter     ProvisionMeter // nil: nobody is told
 	log       *slog.Logger
 
 	mu     sync.Mutex
@@ -49,11 +59,16 @@ type provisioning struct {
 	applied bool
 	key     PoolKey // of what was applied
 	told    record.ProvisionedStatus
+
+	fn        *record.Function // of what was applied
+	available int              // since counted
+	counted   time.Time
+	kept      time.Duration // of all its environments, and not metered yet
 }
 
 // NewProvisioner makes a provisioner; Changed tells it what is configured, and Run does it.
-func NewProvisioner(a *Assigner, functions FunctionView, reports ProvisionReports) *Provisioner {
-	return &Provisioner{assigner: a, functions: functions, reports: reports, log: a.log, wanted: map[record.Name]*provisioning{}}
+func NewProvisioner(a *Assigner, functions FunctionView, reports ProvisionReports, meter ProvisionMeter) *Provisioner {
+	return &Provisioner{assigner: a, functions: functions, reports: reports, meter: meter, log: a.log, wanted: map[record.Name]*provisioning{}}
 }
 
 // Changed takes a configuration that is new or changed; nil when it was removed. It is for
@@ -82,6 +97,7 @@ func (p *Provisioner) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			p.meterAll()
 			return ctx.Err()
 		case <-tick.C:
 		}
@@ -102,11 +118,14 @@ func (p *Provisioner) keep(ctx context.Context, n record.Name) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.wanted[n]
+	w.count(time.Now())
 	fn, ok := p.functions.Function(n.ID, n.Qualifier)
 	if w.removed || !ok {
 		if w.applied {
 			p.assigner.provision(w.key, nil, 0)
 			w.applied = false
+			p.tell(w)
+			w.available = 0
 		}
 		if w.removed {
 			delete(p.wanted, n)
@@ -119,9 +138,15 @@ func (p *Provisioner) keep(ctx context.Context, n record.Name) {
 	// The key changes when the function is to run in another isolation.
 	if key := p.assigner.poolKey(fn, ""); !w.applied || w.key != key {
 		p.assigner.provision(key, fn, w.config.Requested)
-		w.applied, w.key = true, key
+		p.tell(w)
+		w.applied, w.key, w.fn = true, key, fn
 	}
-	status := provisionedStatus(p.assigner.provisionStatus(w.key))
+	there := p.assigner.provisionStatus(w.key)
+	w.available = there.Available
+	if w.kept >= provisionMeterEvery*time.Duration(max(1, w.available)) {
+		p.tell(w)
+	}
+	status := provisionedStatus(there)
 	if status == w.told {
 		return
 	}
@@ -132,6 +157,31 @@ func (p *Provisioner) keep(ctx context.Context, n record.Name) {
 		return
 	}
 	w.told = status
+}
+
+// count adds the time since it was last counted, for each environment that there was then.
+func (w *provisioning) count(now time.Time) {
+	if !w.counted.IsZero() {
+		w.kept += now.Sub(w.counted) * time.Duration(w.available)
+	}
+	w.counted = now
+}
+
+// tell meters what was kept of the version as it was applied.
+func (p *Provisioner) tell(w *provisioning) {
+	if w.kept > 0 && w.fn != nil && p.meter != nil {
+		p.meter.Provisioned(w.fn, w.kept)
+	}
+	w.kept = 0
+}
+
+func (p *Provisioner) meterAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.wanted {
+		w.count(time.Now())
+		p.tell(w)
+	}
 }
 
 func provisionedStatus(s ProvisionStatus) record.ProvisionedStatus {

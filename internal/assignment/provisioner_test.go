@@ -2,6 +2,7 @@ package assignment_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,6 +10,9 @@ import (
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/worker/workertest"
 )
+
+// provisionTick is how often the provisioner looks.
+const provisionTick = 200 * time.Millisecond
 
 type oneFunction struct{ f *record.Function }
 
@@ -23,17 +27,24 @@ func (r reports) ReportProvisioned(_ context.Context, _ record.FunctionID, _ str
 	return nil
 }
 
+// kept adds up what is metered.
+type kept struct{ ms atomic.Int64 }
+
+func (k *kept) Provisioned(_ *record.Function, d time.Duration) { k.ms.Add(d.Milliseconds()) }
+
 // What is configured becomes READY, and goes when the configuration does.
 func TestProvisionerKeepsWhatIsConfigured(t *testing.T) {
 	n := newNode(t, echo, assignment.Options{MemoryMiB: 1024})
 	fn := workertest.Function("f")
 	fn.Version, fn.State = "3", record.StateActive
 	told := make(reports, 16)
-	p := assignment.NewProvisioner(n.Assigner, oneFunction{fn}, told)
+	var metered kept
+	p := assignment.NewProvisioner(n.Assigner, oneFunction{fn}, told, &metered)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
+	began := time.Now()
 	p.Changed(fn.ID, "3", &record.Provisioned{ID: fn.ID, Version: "3", Requested: 2, Serial: 1})
 	for {
 		select {
@@ -52,10 +63,21 @@ func TestProvisionerKeepsWhatIsConfigured(t *testing.T) {
 	if used := n.Stats().UsedMiB; used != 2*fn.MemoryMiB {
 		t.Errorf("%d MiB are used", used)
 	}
+	const least = 500 * time.Millisecond
+	time.Sleep(least)
 	p.Changed(fn.ID, "3", nil)
 	for deadline := time.Now().Add(10 * time.Second); n.Stats().UsedMiB != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d MiB are still used after the configuration was removed", n.Stats().UsedMiB)
 		}
+	}
+	// Two environments since they were READY, but for a tick before and after.
+	for deadline := time.Now().Add(10 * time.Second); metered.ms.Load() < 2*(least-provisionTick).Milliseconds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d ms of provisioned environments were metered", metered.ms.Load())
+		}
+	}
+	if most := 2 * (time.Since(began)).Milliseconds(); metered.ms.Load() > most {
+		t.Errorf("%d ms of provisioned environments were metered, of at most %d", metered.ms.Load(), most)
 	}
 }

@@ -165,7 +165,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	n.functions.Subscribe(n.prepare.functionChanged)
 	n.snapshots = newSnapshotter(n.functions, record.NewTable(n.storage.store), n.log, n.makeSnapshot)
 	n.functions.Subscribe(n.snapshots.functionChanged)
-	n.provision = assignment.NewProvisioner(n.assigner, n.functions, record.NewTable(n.storage.store))
+	n.provision = assignment.NewProvisioner(n.assigner, n.functions, record.NewTable(n.storage.store), meter)
 	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Invoker: n.assigner, Meter: meter, Concurrency: n.config.Concurrency})
 	return err
 }

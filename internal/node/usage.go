@@ -32,6 +32,9 @@ func (u *usageMeter) Invoked(m worker.Metered) {
 		BytesOut:  int64(m.BytesOut),
 		PeakMiB:   int64(m.MaxMemoryMiB),
 	}
+	if m.Provisioned {
+		usage.ProvisionedRunMS = usage.MemoryMS
+	}
 	if m.Init > 0 {
 		usage.Inits = 1
 	}
@@ -45,6 +48,11 @@ func (u *usageMeter) Invoked(m worker.Metered) {
 		Account: m.Function.Account, Region: m.Function.Region, Function: m.Function.Name,
 		Version: m.Version, Tenant: m.TenantID, Architecture: m.Architecture,
 	}, &usage)
+}
+
+// Provisioned implements assignment.ProvisionMeter.
+func (u *usageMeter) Provisioned(fn *record.Function, kept time.Duration) {
+	u.usage.Add(usageKey(fn, ""), &metering.Usage{ProvisionedMS: kept.Milliseconds() * int64(fn.MemoryMiB)})
 }
 
 // Began implements frontend.Meter.

@@ -27,6 +27,7 @@ type Metered struct {
 	MaxMemoryMiB int
 	TmpMiB       int    // ephemeral storage
 	BytesOut     int    // of the answer
+	Provisioned  bool   // it ran in an environment that is kept ready by configuration
 	Status       string // StatusSuccess, ...
 	ErrorType    string
 }
@@ -172,7 +173,7 @@ func (r *invokeRun) finish() []byte {
 			Function: e.fn.ID, Version: e.fn.Version, TenantID: e.tenant, Architecture: e.fn.Architecture, RequestID: r.in.RequestID, Began: r.began,
 			Duration: r.duration, Init: r.init, Restore: r.restore.whole, Billed: rep.billed(), CPU: cpu,
 			MemoryMiB: rep.memoryMiB, MaxMemoryMiB: rep.maxMemoryMiB, TmpMiB: e.fn.TmpMiB, BytesOut: len(r.payload),
-			Status: r.status, ErrorType: r.errorType,
+			Status: r.status, ErrorType: r.errorType, Provisioned: e.provisioned,
 		})
 	}
 	return tail

@@ -35,7 +35,7 @@ func TestProvisionedEnvironment(t *testing.T) {
 	if !strings.Contains(string(res.LogTail), "Init Duration: ") {
 		t.Errorf("log %q", res.LogTail)
 	}
-	if m := <-h.meter; m.Init < 30*time.Millisecond || m.Billed >= m.Init {
+	if m := <-h.meter; m.Init < 30*time.Millisecond || m.Billed >= m.Init || !m.Provisioned {
 		t.Errorf("metered %+v", m)
 	}
 }

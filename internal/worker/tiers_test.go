@@ -184,6 +184,10 @@ func TestTemplate(t *testing.T) {
 	for range 5 {
 		e := h.start(t, fn)
 		vars := environmentOf(t, e)
+		// Nobody asked for SnapStart, so nobody pays for it.
+		if m := <-h.meter; m.Restore != 0 || m.Init <= 0 {
+			t.Errorf("metered %+v", m)
+		}
 		if !slices.Contains(vars, "copy=yes") || !slices.Contains(vars, "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand") {
 			t.Errorf("it is no copy: %q", vars)
 		}

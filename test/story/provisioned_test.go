@@ -1,7 +1,11 @@
 package story
 
 import (
+	"bytes"
+	"encoding/csv"
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -193,5 +197,58 @@ func TestIsolationTag(t *testing.T) {
 	var refused *types.InvalidParameterValueException
 	if !errors.As(err, &refused) || !strings.Contains(refused.ErrorMessage(), "container, gvisor, microvm") {
 		t.Errorf("an isolation that does not exist: %v", err)
+	}
+}
+
+// TestProvisionedConcurrencyIsReserved leaves others only what is not provisioned of the account's limit.
+func TestProvisionedConcurrencyIsReserved(t *testing.T) {
+	h := house.Start(t, "--concurrency", "2")
+	c := h.Client(t)
+	name := c.Function(lambda.CreateFunctionInput{MemorySize: aws.Int32(128), Timeout: aws.Int32(20)}, map[string]string{"app.py": "import time\ndef handler(event, context):\n    print('sleeping')\n    time.sleep(event.get('s', 0))\n    return 'ok'\n"})
+	version := publish(t, c, name)
+	put := func(n int32) error {
+		_, err := c.Lambda.PutProvisionedConcurrencyConfig(t.Context(), &lambda.PutProvisionedConcurrencyConfigInput{FunctionName: &name, Qualifier: &version, ProvisionedConcurrentExecutions: aws.Int32(n)})
+		return err
+	}
+	var invalid *types.InvalidParameterValueException
+	if err := put(3); !errors.As(err, &invalid) {
+		t.Errorf("provisioned beyond the account's limit: %v", err)
+	}
+	if err := put(1); err != nil {
+		t.Fatal(err)
+	}
+	waitProvisioned(t, c, name, version, types.ProvisionedConcurrencyStatusEnumReady)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if answer, err := c.TryInvoke(name, `{"s":4}`); err != nil || answer.Payload != `"ok"` {
+			t.Errorf("in what is not reserved: %v %v", answer, err)
+		}
+	})
+	c.LogLines(name, "sleeping")
+	var throttled *types.TooManyRequestsException
+	if _, err := c.TryInvoke(name, `{}`); !errors.As(err, &throttled) || throttled.Reason != types.ThrottleReasonConcurrentInvocationLimitExceeded {
+		t.Errorf("in what is reserved for another version: %v", err)
+	}
+	if answer := c.Invoke(name+":"+version, `{}`); answer.Payload != `"ok"` {
+		t.Errorf("in its own reservation: %v", answer)
+	}
+	wg.Wait()
+	if _, err := c.Lambda.DeleteProvisionedConcurrencyConfig(t.Context(), &lambda.DeleteProvisionedConcurrencyConfigInput{FunctionName: &name, Qualifier: &version}); err != nil {
+		t.Fatal(err)
+	}
+	// What was kept is on the bill, and what ran in it has a price of its own.
+	cmd := h.Command(t.Context(), house.Binary(t), "bill", "--data", h.Data, "--listen", strings.TrimPrefix(h.Endpoint, "http://"), "--by", "function", "--format", "csv")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.Index(rows[0], "cost_provisioned")
+	// 4 s x 128 MB are more than this at AWS's price, and an hour is not over.
+	if cost, err := strconv.ParseFloat(rows[1][at], 64); err != nil || cost < 1e-6 || cost > 1e-3 {
+		t.Errorf("the bill has %q for what is provisioned: %v\n%s", rows[1][at], err, out)
 	}
 }
