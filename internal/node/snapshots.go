@@ -126,18 +126,20 @@ func (s *snapshotter) serve(ctx context.Context, n record.Name) {
 	}
 }
 
-// makeSnapshot runs a version's INIT in an environment of its own. The worker makes what
-// later environments start from of it, where the runtime and the isolation allow that.
+// makeSnapshot runs a version's INIT and makes what later environments start from, where the
+// runtime and the isolation allow that. Where they do not the version is Active without it.
 func (n *node) makeSnapshot(ctx context.Context, fn *record.Function) (record.SnapshotOutcome, error) {
-	e, err := n.worker.Start(ctx, worker.StartSpec{Function: fn, Isolation: n.isolation.of(fn)})
-	if err != nil {
+	o, err := n.worker.Snapshot(ctx, worker.StartSpec{Function: fn, Isolation: n.isolation.of(fn)})
+	switch {
+	case err != nil:
 		return record.SnapshotOutcome{}, err
+	case o.InitFailed:
+		return snapshotFailure(o.Status, o.ErrorType), nil
+	case o.Without != nil:
+		n.log.Warn("a version asks for SnapStart and starts on demand: no snapshot could be made", "function", fn.ID.QualifiedARN(fn.Version), "why", o.Without)
+		return record.SnapshotOutcome{Without: true}, nil
 	}
-	defer e.Destroy()
-	if !e.InitFailed() {
-		return record.SnapshotOutcome{}, nil
-	}
-	return snapshotFailure(e.InitFailure()), nil
+	return record.SnapshotOutcome{}, nil
 }
 
 func snapshotFailure(status, errorType string) record.SnapshotOutcome {

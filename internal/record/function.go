@@ -121,7 +121,7 @@ const SnapStartVersions = "PublishedVersions"
 type SnapStart struct {
 	ApplyOn string // "" or SnapStartVersions
 	// Optimized: the version's snapshot has been made (OptimizationStatus On). A version
-	// without it is Pending, or Failed; only on published versions.
+	// without it is Pending, Failed, or Active where none could be made; only on published versions.
 	Optimized bool
 }
 

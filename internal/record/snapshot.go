@@ -14,6 +14,9 @@ const snapshotAttemptsMax = 16
 
 // SnapshotOutcome is what came of making a version's snapshot: the zero value is success.
 type SnapshotOutcome struct {
+	// Without: INIT went well, but this host can make no snapshot of it. The version is Active,
+	// its OptimizationStatus stays Off, and its environments start on demand.
+	Without bool
 	// ReasonCode and Reason say why there is none, in the words of StateReasonCode and
 	// StateReason, e.g. "FunctionError.InitTimeout".
 	ReasonCode string
@@ -37,7 +40,7 @@ func (t *Table) EndSnapshot(ctx context.Context, id FunctionID, version string, 
 		}
 		f := stored.Clone()
 		if o.ReasonCode == "" {
-			f.SnapStart.Optimized = true
+			f.SnapStart.Optimized = !o.Without
 			f.State, f.StateReason, f.StateReasonCode = StateActive, "", ""
 			f.Update, f.UpdateReason, f.UpdateReasonCode = UpdateSuccessful, "", ""
 		} else {

@@ -31,14 +31,18 @@ func TestEndSnapshot(t *testing.T) {
 	}
 	put("1")
 	put("2")
+	put("4")
 	put(Latest)
-	for version, o := range map[string]SnapshotOutcome{"1": {}, "2": {ReasonCode: "FunctionError", Reason: "why"}, Latest: {}, "3": {}} {
+	for version, o := range map[string]SnapshotOutcome{"1": {}, "2": {ReasonCode: "FunctionError", Reason: "why"}, Latest: {}, "3": {}, "4": {Without: true}} {
 		if err := table.EndSnapshot(ctx, id, version, o); err != nil {
 			t.Fatalf("%s: %v", version, err)
 		}
 	}
 	if f := get("1"); f.State != StateActive || !f.SnapStart.Optimized {
 		t.Errorf("made: %+v", f)
+	}
+	if f := get("4"); f.State != StateActive || f.SnapStart.Optimized {
+		t.Errorf("without a snapshot: %+v", f)
 	}
 	if f := get("2"); f.State != StateFailed || f.StateReason != "why" || f.SnapStart.Optimized {
 		t.Errorf("failed: %+v", f)

@@ -67,7 +67,9 @@ type template struct {
 	key     templateKey
 	made    sandbox.Template // nil: being made, or refused
 	refused bool
-	kind    string // what templateVariable was set to
+	why     error         // it was refused
+	done    chan struct{} // closed when it was made or refused
+	kind    string        // what templateVariable was set to
 	// maker is the environment that it was made from: its code is held, and its
 	// credentials may still be in the copies' memory.
 	maker   *Environment
@@ -127,7 +129,7 @@ func (t *templates) want(e *Environment) {
 	}
 	key := e.templateKey()
 	maker := &Environment{worker: t.w, fn: e.fn, tenant: e.tenant, isolation: e.isolation, runtime: e.runtime, restored: e.fn.Snapshotted()}
-	tpl := &template{key: key, maker: maker, used: time.Now()}
+	tpl := &template{key: key, maker: maker, used: time.Now(), done: make(chan struct{})}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed || t.all[key] != nil {
@@ -198,13 +200,17 @@ func (t *templates) nudge() {
 // make runs INIT once more in a sandbox of the template's own, and stops it there.
 func (t *templates) make(ctx context.Context, tpl *template) {
 	made, err := t.try(ctx, tpl)
+	defer close(tpl.done)
 	t.mu.Lock()
 	if err == nil && !t.closed && t.all[tpl.key] == tpl {
 		tpl.made = made
 		t.mu.Unlock()
 		return
 	}
-	tpl.refused = true
+	tpl.refused, tpl.why = true, err
+	if err == nil {
+		tpl.why = ErrClosed
+	}
 	t.mu.Unlock()
 	if err == nil {
 		t.discard(tpl, made)

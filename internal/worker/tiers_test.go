@@ -349,6 +349,42 @@ func TestSnapStart(t *testing.T) {
 	}
 }
 
+// TestSnapshot is made when Snapshot returns: the first environment is restored from it.
+func TestSnapshot(t *testing.T) {
+	run := workertest.Runtime(tells)
+	for name, tt := range map[string]struct {
+		refuse error
+		change func(*record.Function)
+	}{
+		"made":                  {},
+		"unclonable":            {refuse: &sandbox.UnclonableError{Reason: "it has connections"}},
+		"a driver that cannot":  {refuse: sandbox.ErrUnsupported},
+		"interpreter variables": {change: func(fn *record.Function) { fn.Environment = map[string]string{"LD_PRELOAD": "/opt/x.so"} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, run, copied)
+			h.driver.TemplateErr = func() error { return tt.refuse }
+			fn := snapshotted()
+			if tt.change != nil {
+				tt.change(fn)
+			}
+			without := tt.refuse != nil || tt.change != nil
+			o, err := h.Snapshot(t.Context(), worker.StartSpec{Function: fn})
+			if err != nil || o.InitFailed || (o.Without != nil) != without || tt.refuse != nil && !errors.Is(o.Without, tt.refuse) {
+				t.Fatalf("%+v, %v", o, err)
+			}
+			if n := h.Environments(); n != 0 {
+				t.Errorf("%d environments are left", n)
+			}
+			e := h.start(t, fn)
+			defer e.Destroy()
+			if vars := environmentOf(t, e); slices.Contains(vars, "copy=yes") == without {
+				t.Errorf("the first environment: %q", vars)
+			}
+		})
+	}
+}
+
 func TestSnapStartThatFails(t *testing.T) {
 	run := workertest.Runtime(tells)
 	h := newHost(t, func(ctx context.Context, p *workertest.Proc) sandbox.Exit {
