@@ -119,11 +119,15 @@ func (b *box) boot(ctx context.Context, s size) error {
 	b.mu.Unlock()
 	closeDisks(old)
 	return b.make(ctx, bootMax, func(ctx context.Context, events guestEvents) (*link, error) {
+		monitor, err := b.driver.host.choose(ctx)
+		if err != nil {
+			return nil, err
+		}
 		memory, err := newMemory(s.memoryMiB)
 		if err != nil {
 			return nil, err
 		}
-		l, err := bootOnce(ctx, b.driver.host.choose(ctx), config{memoryMiB: s.memoryMiB, cpus: s.cpus, memory: memory, group: b.group}, events)
+		l, err := bootOnce(ctx, monitor, config{memoryMiB: s.memoryMiB, cpus: s.cpus, memory: memory, group: b.group}, events)
 		if err != nil {
 			return nil, err
 		}

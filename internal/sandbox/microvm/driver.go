@@ -44,7 +44,12 @@ type Options struct {
 	// Alone boots a machine for every sandbox: none shares memory with others, nor what
 	// a kernel draws once at its boot. It takes as long as it takes.
 	Alone bool
-	// Accel is "kvm", "tcg", or "" for kvm where a machine boots with it, else tcg.
+	// Firecracker is the path of that monitor; "" looks in ToolsDir, beside this program and in
+	// PATH; FirecrackerOff never uses it. It is used where a machine boots with it, else QEMU.
+	Firecracker string
+	ToolsDir    string
+	// Accel is "kvm", "tcg", or "" for kvm where a machine boots with it, else tcg,
+	// which only QEMU has.
 	Accel string
 	Log   *slog.Logger
 }

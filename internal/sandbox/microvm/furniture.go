@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/microvm/guest"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/image"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/line"
 )
@@ -40,7 +41,7 @@ type rootPlan struct {
 }
 
 // rootDisk is the number of the first disk.
-const rootDisk = 1
+const rootDisk = guest.RootDisk
 
 func planRoot(rootfs sandbox.Rootfs) (rootPlan, error) {
 	p := rootPlan{park: line.Park{Hostname: hostname, Root: line.Mount{Disk: rootDisk}, Masked: masked, Frozen: frozen}}

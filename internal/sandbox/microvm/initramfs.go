@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,9 +17,12 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/kernel"
 )
 
+// socketModules are for machines whose line is a socket; others have no use for them.
+var socketModules = []string{"vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport", "virtio_rng"}
+
 // makeInitramfs packs process 1 and the modules, into a file without a name. It is
 // not compressed: a machine without virtualisation unpacks slowly.
-func makeInitramfs(k kernel.Kernel, guestProgram string) (*os.File, error) {
+func makeInitramfs(k kernel.Kernel, guestProgram string, without []string) (*os.File, error) {
 	var content bytes.Buffer
 	cpio := image.NewInitramfs(&content)
 	program, err := os.ReadFile(guestProgram)
@@ -31,6 +35,9 @@ func makeInitramfs(k kernel.Kernel, guestProgram string) (*os.File, error) {
 	dir := strings.TrimPrefix(path.Dir(guest.ModulesList), "/")
 	var list strings.Builder
 	for _, module := range k.Modules {
+		if slices.Contains(without, strings.TrimSuffix(filepath.Base(module), ".ko")) {
+			continue
+		}
 		code, err := os.ReadFile(module)
 		if err != nil {
 			return nil, fmt.Errorf("microvm: %w", err)

@@ -39,6 +39,43 @@ func (l *launcher) start(command *exec.Cmd) error {
 	return <-done
 }
 
+// run starts a confined monitor in a directory, and in a control group if there is a
+// door to one. born is told its number; ended is called when nothing of it is left, also
+// before an error is returned.
+func (l *launcher) run(command *exec.Cmd, door groupDoor, dir string, ended func(), born func(pid int)) (*os.Process, error) {
+	var group *os.File
+	if door != nil {
+		var err error
+		if group, err = door.Directory(); err != nil {
+			return nil, err
+		}
+		if group != nil {
+			defer group.Close()
+		}
+	}
+	confine(command, group)
+	command.Dir = dir
+	if err := l.start(command); err != nil {
+		return nil, fmt.Errorf("microvm: %s: %w", command.Args[0], err)
+	}
+	gone := make(chan struct{})
+	born(command.Process.Pid)
+	go func() {
+		// How it ended, its machine's users see.
+		_ = command.Wait()
+		ended()
+		close(gone)
+	}()
+	if door != nil {
+		if err := door.Attach(command.Process.Pid, group != nil); err != nil {
+			_ = command.Process.Kill()
+			<-gone
+			return nil, err
+		}
+	}
+	return command.Process, nil
+}
+
 func (l *launcher) close() { l.once.Do(func() { close(l.requests) }) }
 
 // vmmID is the user that a monitor runs as when lambdad is root: one that owns nothing.

@@ -204,7 +204,10 @@ func (o *origins) inGroup(use func(*cgroup.Group) (*saved, error)) (*saved, erro
 // booted is a machine that has booted and waits, with nothing of anybody.
 func (o *origins) booted(ctx context.Context, s size) (*saved, error) {
 	return o.obtain(ctx, originKey{size: s}, func(ctx context.Context) (*saved, error) {
-		monitor := o.driver.host.choose(ctx)
+		monitor, err := o.driver.host.choose(ctx)
+		if err != nil {
+			return nil, err
+		}
 		begin := time.Now()
 		made, err := watched(ctx, bootMax, bootTries, func(ctx context.Context) (*saved, error) {
 			return o.inGroup(func(group *cgroup.Group) (*saved, error) {
@@ -319,7 +322,11 @@ func (d *Driver) resume(ctx context.Context, s *saved, r resumption) (*link, err
 		}
 		c.memory = memory
 	}
-	m, err := d.host.choose(ctx).resume(ctx, c, s)
+	monitor, err := d.host.choose(ctx)
+	if err != nil {
+		return nil, errors.Join(err, closeFile(c.memory))
+	}
+	m, err := monitor.resume(ctx, c, s)
 	if err != nil {
 		return nil, errors.Join(err, closeFile(c.memory))
 	}

@@ -34,6 +34,10 @@ func Probe(_ context.Context, options Options) []Finding {
 	} else {
 		monitor.Detail, monitor.Remedy = qemuProgram+" is not in PATH", "Install qemu-system-x86 (Debian, Ubuntu)."
 	}
+	fire := probeFirecracker(options)
+	if path, err := findFirecracker(options); err == nil && path != "" && !monitor.Works {
+		monitor.Remedy = "Install qemu-system-x86 (Debian, Ubuntu), unless every machine here boots with Firecracker."
+	}
 	guestKernel := Finding{Name: "guest kernel"}
 	if k, err := kernel.Find(options.KernelDir); err == nil {
 		guestKernel.Works, guestKernel.Detail = true, k.Release
@@ -54,5 +58,5 @@ func Probe(_ context.Context, options Options) []Finding {
 	if t := openTmpDisks("", slog.New(slog.DiscardHandler)); t.mke2 == "" {
 		disks.Works, disks.Detail, disks.Remedy = false, "none: /tmp counts as memory", "Install e2fsprogs."
 	}
-	return []Finding{monitor, guestKernel, acceleration, disks}
+	return []Finding{monitor, fire, guestKernel, acceleration, disks}
 }

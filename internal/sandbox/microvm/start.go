@@ -12,6 +12,7 @@ import (
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/microvm/guest"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/image"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/line"
 )
@@ -256,9 +257,9 @@ func (b *box) plan(ctx context.Context, spec sandbox.StartSpec) (files []disk, m
 
 // Numbers of disks: those of the root, those that come at the start, and /tmp.
 const (
-	firstStartDisk = 128
-	disksMax       = 250
-	tmpDisk        = disksMax
+	firstStartDisk = guest.StartDisk
+	disksMax       = guest.DisksMax
+	tmpDisk        = guest.TmpDisk
 )
 
 // validStart refuses what the kernel would misunderstand.

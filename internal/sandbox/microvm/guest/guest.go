@@ -118,66 +118,6 @@ func loadModules() error {
 	return nil
 }
 
-// await looks for a file until it is there.
-func await(pattern string) (string, error) {
-	for end := time.Now().Add(deviceMax); ; time.Sleep(poll) {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			return "", err
-		}
-		if len(found) > 0 {
-			return found[0], nil
-		}
-		if time.Now().After(end) {
-			return "", fmt.Errorf("%s: %w", pattern, os.ErrNotExist)
-		}
-	}
-}
-
-// port is the virtual serial port. Its reads and writes block a thread each: the
-// poller cannot be asked about it while nobody is connected.
-type port int
-
-func openPort() (port, error) {
-	path, err := await("/dev/vport*p1")
-	if err != nil {
-		return 0, err
-	}
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	return port(fd), err
-}
-
-func (p port) Read(b []byte) (int, error) {
-	for {
-		n, err := unix.Read(int(p), b)
-		switch {
-		case err == unix.EINTR || err == unix.EAGAIN:
-		case err != nil:
-			return 0, err
-		case n > 0:
-			return n, nil
-		default: // nobody is there yet
-			time.Sleep(poll)
-		}
-	}
-}
-
-func (p port) Write(b []byte) (int, error) {
-	written := 0
-	for written < len(b) {
-		n, err := unix.Write(int(p), b[written:])
-		switch {
-		case err == unix.EINTR || err == unix.EAGAIN:
-		case err != nil:
-			return written, err
-		}
-		written += max(n, 0)
-	}
-	return written, nil
-}
-
-func (p port) Close() error { return unix.Close(int(p)) }
-
 func loopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,30 +38,6 @@ func disk(number int) (string, error) {
 		return "", fmt.Errorf("disk %d: %w", number, err)
 	}
 	return target, nil
-}
-
-// findDisk asks the bus about one disk: to look for all takes long. Its file is
-// there before the disk can be opened.
-func findDisk(number int) (string, error) {
-	at := fmt.Sprintf("/sys/class/scsi_device/0:0:0:%d/device/block/*", number)
-	for end := time.Now().Add(deviceMax); ; time.Sleep(poll) {
-		found, err := filepath.Glob(at)
-		if err != nil {
-			return "", err
-		}
-		if len(found) == 0 {
-			err = os.WriteFile("/sys/class/scsi_host/host0/scan", []byte(fmt.Sprintf("0 0 %d", number)), 0)
-		} else {
-			path := "/dev/" + filepath.Base(found[0])
-			var f *os.File
-			if f, err = os.Open(path); err == nil {
-				return path, f.Close()
-			}
-		}
-		if time.Now().After(end) {
-			return "", fmt.Errorf("disk %d does not appear: %w", number, err)
-		}
-	}
 }
 
 // park makes the root. It stays writable until start has made its mount points.

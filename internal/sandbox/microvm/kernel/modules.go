@@ -16,7 +16,8 @@ import (
 
 // wanted are the modules that a guest needs, with those that they need; one
 // that the kernel has built in is no file.
-var wanted = []string{"virtio_mmio", "virtio_console", "virtio_scsi", "sd_mod", "virtio_blk", "erofs", "overlay"}
+var wanted = []string{"virtio_mmio", "virtio_console", "virtio_scsi", "sd_mod", "virtio_blk", "erofs", "overlay",
+	"vmw_vsock_virtio_transport", "virtio_rng"}
 
 const moduleMax = 32 << 20
 
