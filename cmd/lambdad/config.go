@@ -29,6 +29,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("isolation", d.Isolation, "isolation of functions without the tag lambdad:isolation: container, gvisor or microvm")
 	f.StringSlice("isolation-floor", d.IsolationFloor, "least isolation that a function may have: a name for all accounts, ACCOUNT=NAME for one; several with commas")
 	f.String("runsc", d.Runsc, "gVisor's runsc, for the isolation gvisor; empty looks in DATA/tools, beside lambdad and in PATH")
+	f.String("firecracker", d.Firecracker, "Firecracker, for the isolation microvm; empty looks in DATA/tools, beside lambdad and in PATH; off: QEMU only")
 	f.String("runtimes", d.Runtimes, "exact: only the version a function names; nearest: the closest this machine has")
 	f.String("templates", d.Templates, "auto: start environments of a function seen before as copies of one after its INIT; off: only where SnapStart asks")
 	f.Int("started-runtimes", d.StartedRuntimes, "interpreters that wait for functions, at most; 0 starts none ahead")

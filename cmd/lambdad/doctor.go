@@ -16,7 +16,7 @@ import (
 
 func doctorCommand() *cobra.Command {
 	var nearest bool
-	var runsc string
+	var runsc, firecracker string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Tell what this machine can do, and what to do about what it can't",
@@ -29,7 +29,7 @@ func doctorCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			fmt.Fprintln(out, "Sandboxes")
 			missing, noSandbox := 0, false
-			findings := probe.HostWith(cmd.Context(), probe.Options{Runsc: runsc, ToolsDir: node.ToolsDir(node.Config{Data: data}), KernelDir: node.MicroVMDir(node.Config{Data: data})})
+			findings := probe.HostWith(cmd.Context(), probe.Options{Runsc: runsc, ToolsDir: node.ToolsDir(node.Config{Data: data}), KernelDir: node.MicroVMDir(node.Config{Data: data}), Firecracker: firecracker})
 			for _, f := range append(findings, probe.DataFolder(cmd.Context(), data)) {
 				printFinding(out, f.Status.String(), f.Name, f.Detail, f.Remedy)
 				if f.Status == probe.Missing {
@@ -38,7 +38,7 @@ func doctorCommand() *cobra.Command {
 				}
 			}
 			fmt.Fprintln(out, "\nVirtual machines")
-			for _, f := range microvm.Probe(cmd.Context(), microvm.Options{KernelDir: node.MicroVMDir(node.Config{Data: data})}) {
+			for _, f := range microvm.Probe(cmd.Context(), microvm.Options{KernelDir: node.MicroVMDir(node.Config{Data: data}), Firecracker: firecracker, ToolsDir: node.ToolsDir(node.Config{Data: data})}) {
 				status := probe.Degraded // functions run without them
 				if f.Works {
 					status = probe.OK
@@ -75,6 +75,7 @@ func doctorCommand() *cobra.Command {
 	}
 	cmd.Flags().String("data", node.Defaults().Data, "the data folder that serve uses")
 	cmd.Flags().StringVar(&runsc, "runsc", os.Getenv("LAMBDAD_RUNSC"), "gVisor's runsc, as serve is told")
+	cmd.Flags().StringVar(&firecracker, "firecracker", os.Getenv("LAMBDAD_FIRECRACKER"), "Firecracker, as serve is told")
 	cmd.Flags().BoolVar(&nearest, "nearest", false, "judge runtimes as serve --runtimes=nearest would")
 	return cmd
 }

@@ -14,8 +14,8 @@ func microvmCommand() *cobra.Command {
 		Use:   "microvm",
 		Short: "Prepare virtual machines for functions",
 		Long: `With serve --isolation=microvm, or the tag lambdad:isolation=microvm, each environment of
-a function is a virtual machine. They need QEMU (Debian's package qemu-system-x86) and
-a kernel, which prepare fetches.`,
+a function is a virtual machine. They need QEMU (Debian's package qemu-system-x86) or
+Firecracker, and a kernel, which prepare fetches.`,
 	}
 	cmd.PersistentFlags().String("data", node.Defaults().Data, "the data folder that serve uses")
 	cmd.AddCommand(&cobra.Command{

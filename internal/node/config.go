@@ -47,6 +47,9 @@ type Config struct {
 	IsolationFloor []string `koanf:"isolation-floor"`
 	// Runsc is the path of gVisor's runsc; "" looks in the data folder's tools, beside lambdad and in PATH.
 	Runsc string `koanf:"runsc"`
+	// Firecracker is the path of that monitor of virtual machines; "" looks in the data folder's
+	// tools, beside lambdad and in PATH; "off" leaves all machines to QEMU.
+	Firecracker string `koanf:"firecracker"`
 	// Runtimes is "exact" or "nearest": whether a runtime that this machine
 	// has not may be served by its nearest version of the language.
 	Runtimes string `koanf:"runtimes"`

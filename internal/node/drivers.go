@@ -124,7 +124,7 @@ func openDriver(ctx context.Context, c Config, i record.Isolation, log *slog.Log
 		}
 		return driver, nil
 	case record.IsolationMicroVM:
-		return microvm.New(microvm.Options{StateDir: dir, KernelDir: MicroVMDir(c), Log: log})
+		return microvm.New(microvm.Options{StateDir: dir, KernelDir: MicroVMDir(c), Firecracker: c.Firecracker, ToolsDir: ToolsDir(c), Log: log})
 	default:
 		return nil, fmt.Errorf("no driver is named %q: %w", i, sandbox.ErrUnsupported)
 	}

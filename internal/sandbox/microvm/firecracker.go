@@ -21,7 +21,7 @@ import (
 type firecracker struct {
 	path      string
 	program   *os.File // at path, which the monitor's user need not be able to walk
-	dir       string // of the machines' directories
+	dir       string   // of the machines' directories
 	kernel    *os.File
 	initramfs *os.File
 	nothing   *os.File // behind a drive without a disk

@@ -16,10 +16,10 @@ func microvmSandbox(options Options) []Finding {
 		return []Finding{f}
 	}
 	defer os.RemoveAll(dir)
-	driver, err := microvm.New(microvm.Options{StateDir: dir, KernelDir: options.KernelDir})
+	driver, err := microvm.New(microvm.Options{StateDir: dir, KernelDir: options.KernelDir, Firecracker: options.Firecracker, ToolsDir: options.ToolsDir})
 	if err != nil {
 		f.Detail = err.Error()
-		f.Remedy = "For --isolation=microvm install qemu-system-x86 and run `lambdad microvm prepare` as root. lambdad works without."
+		f.Remedy = "For --isolation=microvm install qemu-system-x86 or Firecracker, and run `lambdad microvm prepare` as root. lambdad works without."
 		return []Finding{f}
 	}
 	if err := driver.Close(); err != nil {

@@ -64,6 +64,8 @@ type Options struct {
 	ToolsDir string
 	// KernelDir is where `lambdad microvm prepare` put the kernel of virtual machines.
 	KernelDir string
+	// Firecracker is the path of that monitor, as for Runsc; "off" means QEMU.
+	Firecracker string
 }
 
 // Host tries everything that sandboxes want of a host.
