@@ -45,7 +45,9 @@ def handler(event, context):
 	if lines := c.LogLines(name, "REPORT"); !strings.Contains(strings.Join(lines, "\n"), "Memory Size: 128 MB") {
 		t.Errorf("%q", lines)
 	}
-	if got := c.Invoke(name, `{"memory":512}`); !strings.Contains(string(got.Payload), "Runtime exited with error: signal: killed") {
+	// A kernel that is a process takes its time until it is out of memory.
+	hungry := c.Function(lambda.CreateFunctionInput{FunctionName: aws.String("hungry"), MemorySize: aws.Int32(128), Timeout: aws.Int32(60)}, map[string]string{"app.py": code})
+	if got := c.Invoke(hungry, `{"memory":512}`); !strings.Contains(string(got.Payload), "Runtime exited with error: signal: killed") {
 		t.Errorf("out of memory: %s", got.Payload)
 	}
 	if got := c.Invoke(name, `{"sleep":30}`); !strings.Contains(string(got.Payload), "Task timed out after 5.00 seconds") {
