@@ -155,6 +155,15 @@ func lockDir(dir string) (*os.File, error) {
 // Name implements sandbox.Driver.
 func (d *Driver) Name() string { return "microvm" }
 
+// Monitor names what runs the machines, "" if none boots. The first call finds out.
+func (d *Driver) Monitor(ctx context.Context) string {
+	m, err := d.host.choose(ctx)
+	if err != nil {
+		return ""
+	}
+	return m.name()
+}
+
 // Egress tells why sandboxes with NetworkEgress reach nothing but the endpoint.
 func (d *Driver) Egress() error {
 	return fmt.Errorf("microvm: a virtual machine has no network device yet: %w", sandbox.ErrUnsupported)

@@ -75,6 +75,10 @@ func probeFirecracker(o Options) Finding {
 		return f
 	}
 	device.Close()
+	if _, ok := kvmAccess(kvmDevice); !ok {
+		f.Works, f.Detail = false, path+"; not used, as "+kvmDevice+" is closed to who is not root"
+		return f
+	}
 	if k, err := kernel.Find(o.KernelDir); err == nil && len(k.Modules) > 0 && !slices.ContainsFunc(k.Modules, func(m string) bool {
 		return strings.HasPrefix(filepath.Base(m), "vmw_vsock_virtio_transport.")
 	}) {

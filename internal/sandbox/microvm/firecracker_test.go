@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/guest"
 	"github.com/lambdad/lambdad/internal/sandbox/sandboxtest"
 )
@@ -173,6 +175,86 @@ func TestFirecrackerCopyFails(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestFirecrackerCopyHangs: a copy that hangs is ended when its time is over, and the
+// next one is made.
+func TestFirecrackerCopyHangs(t *testing.T) {
+	for _, step := range []string{"PUT /snapshot/load", "PATCH /vm", "guest", "renew"} {
+		t.Run(strings.ReplaceAll(step, "/", "_"), func(t *testing.T) {
+			options, mode := fireHost(t, "")
+			d := openFire(t, options)
+			rest, err := d.origins.booted(t.Context(), size{16, 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rest.drop()
+			if err := os.WriteFile(mode, []byte("1 hang "+step), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.origins.inGroup(func(group *cgroup.Group) (*saved, error) {
+				l, err := watched(t.Context(), time.Second, 2, func(ctx context.Context) (*link, error) {
+					return d.resume(ctx, rest, resumption{group: group})
+				})
+				if err == nil {
+					l.end()
+				}
+				return nil, err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := os.ReadDir(d.host.firecracker.dir); err != nil || len(left) > 0 {
+				t.Errorf("%v are left, %v", left, err)
+			}
+		})
+	}
+}
+
+// TestFirecrackerDies: a program ends with its monitor.
+func TestFirecrackerDies(t *testing.T) {
+	options, _ := fireHost(t, "")
+	d := openFire(t, options)
+	made, err := d.Park(t.Context(), sandbox.ParkSpec{ID: "one", Rootfs: fireRoot(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := made.Start(t.Context(), fireStart(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.(*box).link.machine.kill()
+	select {
+	case <-p.Done():
+		if exit := p.Exit(); exit.Signal == 0 {
+			t.Errorf("%+v", exit)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it runs without its machine")
+	}
+}
+
+// TestLineIsTheMonitors: who connects before the monitor does is not its guest.
+func TestLineIsTheMonitors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "line")
+	i, err := listenLine(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.Close()
+	i.from(os.Getpid() + 1)
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if n, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	select {
+	case <-i.ready:
+		t.Error("taken for the guest")
+	default:
 	}
 }
 

@@ -2,6 +2,7 @@ package microvm
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -62,6 +63,30 @@ func TestSealed(t *testing.T) {
 	}
 	if err := unix.Munmap(view); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestKVMAccess: by everybody, or by a group that is not root's.
+func TestKVMAccess(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	path := filepath.Join(t.TempDir(), "kvm")
+	for _, c := range []struct {
+		mode  os.FileMode
+		gid   int
+		group uint32
+		ok    bool
+	}{{0o600, 104, 0, false}, {0o660, 104, 104, true}, {0o660, 0, 0, false}, {0o666, 104, 0, true}, {0o640, 104, 0, false}} {
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 0, c.gid), os.Chmod(path, c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		if group, ok := kvmAccess(path); group != c.group || ok != c.ok {
+			t.Errorf("%o of group %d: %d, %v", c.mode, c.gid, group, ok)
+		}
+	}
+	if _, ok := kvmAccess("/nowhere"); ok {
+		t.Error("it is not there")
 	}
 }
 

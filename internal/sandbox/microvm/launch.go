@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // launcher starts machine monitors from one thread that stays: they are to die
@@ -81,12 +83,32 @@ func (l *launcher) close() { l.once.Do(func() { close(l.requests) }) }
 // vmmID is the user that a monitor runs as when lambdad is root: one that owns nothing.
 const vmmID = 65534
 
+// kvmAccess says whether a monitor can open the device, and the group that it needs for
+// that; 0 is none: root's it does not get.
+func kvmAccess(device string) (group uint32, ok bool) {
+	info, err := os.Stat(device)
+	if err != nil {
+		return 0, false
+	}
+	if os.Geteuid() != 0 {
+		return 0, unix.Access(device, unix.R_OK|unix.W_OK) == nil
+	}
+	mode := info.Mode().Perm()
+	if stat, is := info.Sys().(*syscall.Stat_t); is && mode&0o006 != 0o006 && mode&0o060 == 0o060 && stat.Gid != 0 {
+		return stat.Gid, true
+	}
+	return 0, mode&0o006 == 0o006
+}
+
 // confine takes from a monitor's process what it does not need: the network,
 // other processes, the host's names, and root's rights.
 func confine(command *exec.Cmd, group *os.File) {
 	attributes := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true}
 	if os.Geteuid() == 0 {
 		attributes.Credential = &syscall.Credential{Uid: vmmID, Gid: vmmID}
+		if group, _ := kvmAccess(kvmDevice); group != 0 {
+			attributes.Credential.Groups = []uint32{group}
+		}
 		attributes.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS | syscall.CLONE_NEWNS
 	}
 	if group != nil {

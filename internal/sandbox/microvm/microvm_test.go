@@ -19,12 +19,16 @@ import (
 
 const guestPackage = "github.com/lambdad/lambdad/cmd/lambdad-guest"
 
-// kernelDir is a folder with a prepared kernel, which outlives the test: one fetch is enough.
-func kernelDir(t testing.TB) string {
+func needQEMU(t testing.TB) {
 	t.Helper()
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
 		t.Skip("needs qemu-system-x86")
 	}
+}
+
+// kernelDir is a folder with a prepared kernel, which outlives the test: one fetch is enough.
+func kernelDir(t testing.TB) string {
+	t.Helper()
 	dir := os.Getenv("LAMBDAD_TEST_MICROVM_KERNEL")
 	if dir == "" {
 		cache, err := os.UserCacheDir()
@@ -51,6 +55,7 @@ func open(t testing.TB, kernels, guest, dir string) *microvm.Driver {
 
 // TestSuite runs where QEMU is and a kernel can be had, without virtualisation.
 func TestSuite(t *testing.T) {
+	needQEMU(t)
 	kernels := kernelDir(t)
 	guest := sandboxtest.Build(t, guestPackage)
 	usr := smallUsr(t)

@@ -53,6 +53,11 @@ func Probe(_ context.Context, options Options) []Finding {
 		acceleration.Remedy = "Enable virtualisation in the firmware, and add this user to the group kvm."
 	} else {
 		f.Close()
+		if _, ok := kvmAccess(kvmDevice); !ok {
+			acceleration.Works = false
+			acceleration.Detail = fmt.Sprintf("%s is closed to the monitors, which do not run as root: machines are emulated, which is ten times slower", kvmDevice)
+			acceleration.Remedy = "chgrp kvm " + kvmDevice + " && chmod 660 " + kvmDevice + " (and a udev rule that keeps it so)."
+		}
 	}
 	disks := Finding{Name: "disks for /tmp", Works: true, Detail: "ext4"}
 	if t := openTmpDisks("", slog.New(slog.DiscardHandler)); t.mke2 == "" {

@@ -22,6 +22,7 @@ func TestRestores(t *testing.T) {
 	if os.Getenv("LAMBDAD_TEST_MICROVM") != "" {
 		count = 200
 	}
+	needQEMU(t)
 	d := open(t, kernelDir(t), sandboxtest.Build(t, guestPackage), t.TempDir())
 	defer d.Close()
 	h := sandboxtest.NewHarness(t, d)

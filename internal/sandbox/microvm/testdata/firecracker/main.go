@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 func main() {
@@ -61,7 +62,7 @@ func obey(step string) bool {
 		fmt.Println("double:", what, "at", step)
 		switch what {
 		case "hang":
-			select {}
+			time.Sleep(time.Hour)
 		case "die":
 			os.Exit(3)
 		}
