@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lambdad/lambdad/internal/runtimeapi"
 )
@@ -95,8 +96,11 @@ func TestStartedAhead(t *testing.T) {
 			}
 			log := startWaiting(t, l, l.handler("log"), "AWS_LAMBDA_LOG_FORMAT=JSON")
 			log.invoke("{}")
-			if !strings.Contains(log.log.String(), `"WARN`) {
-				t.Errorf("its log is not JSON: %s", log.log)
+			// What it wrote may come behind its answer.
+			for deadline := time.Now().Add(5 * time.Second); !strings.Contains(log.log.String(), `"WARN`); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("its log is not JSON: %s", log.log)
+				}
 			}
 		})
 	}
