@@ -178,6 +178,7 @@ func (t *templates) run(ctx context.Context) {
 			c.destroy(t.w)
 		}
 		if tpl := t.neediest(time.Now()); tpl != nil {
+			t.yield(ctx, tpl)
 			t.parkCopy(ctx, tpl)
 			continue
 		}
@@ -187,6 +188,24 @@ func (t *templates) run(ctx context.Context) {
 		case <-t.wake:
 		case <-tick.C:
 		}
+	}
+}
+
+// yield waits a moment after a claim if a further copy is parked: making one takes
+// processor time and kernel locks from the one that was claimed.
+func (t *templates) yield(ctx context.Context, tpl *template) {
+	t.mu.Lock()
+	wait := holdStocked - time.Since(tpl.demand.lastClaim)
+	if len(tpl.parked) == 0 {
+		wait = 0
+	}
+	t.mu.Unlock()
+	if wait <= 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
 	}
 }
 
