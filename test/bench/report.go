@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,7 +19,12 @@ func newReport(machine string) *report {
 	return r
 }
 
-func (r *report) String() string { return r.text.String() }
+// aims says which figures are what was aimed at, and why others are not.
+//
+//go:embed aims.md
+var aims string
+
+func (r *report) String() string { return r.text.String() + aims }
 
 // table adds one table under a heading, with notes below it.
 func (r *report) table(title string, header []string, rows [][]string, notes ...string) {
