@@ -100,7 +100,7 @@ func (s Set) For(r Request) (Program, error) {
 		return Program{}, fmt.Errorf("%q: %w", r.Runtime, ErrNoClient)
 	}
 	p.Copies = (language != "java" || javaCopies(version)) && r.ExecWrapper == ""
-	p.Threads = language == "java" || language == "nodejs"
+	p.Threads = language != "python" // Ruby has a thread for its timers from 3.3 on
 	p.Waits = language != "java" && r.ExecWrapper == ""
 	p.Env = append(p.Env, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.Runtime)
 	if language != "java" { // AWS starts these through a shell
