@@ -127,7 +127,7 @@ func TestFunctionsRefreshRunsAhead(t *testing.T) {
 		t.Errorf("the view did not learn from the refresh: %v, %v", f, ok)
 	}
 	// What a late watch replays must not take the view back.
-	v.apply(store.Change{Kind: store.WriteDelete, Record: store.Record{Key: FunctionKey(id, Latest), Revision: 0}})
+	v.view.apply(store.Change{Kind: store.WriteDelete, Record: store.Record{Key: FunctionKey(id, Latest), Revision: 0}})
 	if _, ok := v.Function(id, Latest); !ok {
 		t.Error("a replayed removal from before took the function away")
 	}
@@ -255,7 +255,7 @@ func BenchmarkFunction(b *testing.B) {
 	defer s.Close()
 	v := NewFunctions(s, nil)
 	id := FunctionID{here.Account, here.Region, "f"}
-	v.put(viewKey{id, Latest}, viewEntry{function("f", Latest, 1), 1})
+	v.view.put(versionKey{id, Latest}, viewed[Function]{function("f", Latest, 1), 1})
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
