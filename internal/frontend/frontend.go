@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
@@ -36,6 +37,12 @@ type Functions interface {
 	Refresh(ctx context.Context, id record.FunctionID, version string) (*record.Function, bool, error)
 }
 
+// Aliases is the view of alias records.
+type Aliases interface {
+	Get(key record.Qualified) (*record.Alias, bool)
+	Refresh(ctx context.Context, key record.Qualified) (*record.Alias, bool, error)
+}
+
 // Invoker runs an invoke in an environment: *assignment.Assigner.
 type Invoker interface {
 	Invoke(fn *record.Function, tenantID string, in *worker.Invocation) (worker.Result, error)
@@ -53,6 +60,7 @@ type Meter interface {
 // Options are a frontend's doors.
 type Options struct {
 	Functions Functions
+	Aliases   Aliases
 	Invoker   Invoker
 	Meter     Meter // nil: nobody is told
 	// Concurrency is what each account may run at once; 0 is Lambda's default.
@@ -62,6 +70,7 @@ type Options struct {
 // Frontend answers Invoke.
 type Frontend struct {
 	functions Functions
+	aliases   Aliases
 	invoker   Invoker
 	meter     Meter
 	counter   *counting.Counter
@@ -69,13 +78,13 @@ type Frontend struct {
 
 // New makes a frontend.
 func New(opts Options) (*Frontend, error) {
-	if opts.Functions == nil || opts.Invoker == nil {
+	if opts.Functions == nil || opts.Aliases == nil || opts.Invoker == nil {
 		return nil, errors.New("frontend: a door is missing in the options")
 	}
 	if opts.Meter == nil {
 		opts.Meter = unmetered{}
 	}
-	return &Frontend{functions: opts.Functions, invoker: opts.Invoker, meter: opts.Meter, counter: counting.New(opts.Concurrency)}, nil
+	return &Frontend{functions: opts.Functions, aliases: opts.Aliases, invoker: opts.Invoker, meter: opts.Meter, counter: counting.New(opts.Concurrency)}, nil
 }
 
 // Reserve sets a share of the account's concurrency aside for a version, which is what its
@@ -168,12 +177,19 @@ func (f *Frontend) run(call *wire.Call, fn *record.Function, in *worker.Invocati
 	return out, nil
 }
 
-// resolve finds the version that a name means, in a state to be invoked. There are no
-// aliases yet: a qualifier that is no version is not found, as AWS says of a missing alias.
+// resolve finds the version that a name means, in a state to be invoked. An alias with
+// weights may mean another one each time.
 func (f *Frontend) resolve(ctx context.Context, name record.Name) (*record.Function, error) {
 	version := name.Qualifier
-	if version == "" {
+	switch {
+	case version == "":
 		version = record.Latest
+	case !record.ValidVersion(version):
+		alias, err := f.alias(ctx, record.Qualified{ID: name.ID, Qualifier: version})
+		if err != nil {
+			return nil, err
+		}
+		version = alias.Route(rand.Float64())
 	}
 	fn, ok := f.functions.Function(name.ID, version)
 	if !ok || fn.State != record.StateActive {
@@ -190,6 +206,21 @@ func (f *Frontend) resolve(ctx context.Context, name record.Name) (*record.Funct
 		return nil, stateFault(fn)
 	}
 	return fn, nil
+}
+
+func (f *Frontend) alias(ctx context.Context, key record.Qualified) (*record.Alias, error) {
+	alias, ok := f.aliases.Get(key)
+	if !ok {
+		var err error
+		if alias, ok, err = f.aliases.Refresh(ctx, key); err != nil {
+			return nil, fmt.Errorf("resolve %s: %w", key.ID.QualifiedARN(key.Qualifier), err)
+		}
+	}
+	if !ok {
+		// Source: the recorded test_lambda_alias_moving.
+		return nil, api.NewResourceNotFoundException("Function not found: " + key.ID.QualifiedARN(key.Qualifier))
+	}
+	return alias, nil
 }
 
 // refuseUnbuilt refuses what is not enforced yet, rather than to ignore it.

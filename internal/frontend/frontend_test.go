@@ -37,6 +37,18 @@ func (v *view) Refresh(_ context.Context, id record.FunctionID, version string) 
 	return fn, ok, nil
 }
 
+type aliases map[record.Qualified]*record.Alias
+
+func (a aliases) Get(key record.Qualified) (*record.Alias, bool) {
+	alias, ok := a[key]
+	return alias, ok && alias.Description != "late"
+}
+
+func (a aliases) Refresh(_ context.Context, key record.Qualified) (*record.Alias, bool, error) {
+	alias, ok := a[key]
+	return alias, ok, nil
+}
+
 type invoker struct {
 	fn     *record.Function
 	in     *worker.Invocation
@@ -79,7 +91,14 @@ func setUp(t *testing.T, concurrency int) (*Frontend, *invoker) {
 		},
 	}
 	i := &invoker{result: worker.Result{Payload: []byte(`"ok"`)}}
-	f, err := New(Options{Functions: v, Invoker: i, Concurrency: concurrency})
+	id := record.FunctionID{Account: "000000000000", Region: "us-east-1", Name: "f"}
+	named := aliases{
+		{ID: id, Qualifier: "blue"}:  {Version: "1"},
+		{ID: id, Qualifier: "next"}:  {Version: record.Latest, Description: "late"},
+		{ID: id, Qualifier: "all"}:   {Version: "2", Weights: map[string]float64{"1": 1}},
+		{ID: id, Qualifier: "never"}: {Version: "1", Weights: map[string]float64{"2": 0}},
+	}
+	f, err := New(Options{Functions: v, Aliases: named, Invoker: i, Concurrency: concurrency})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +125,11 @@ func TestInvokeResolves(t *testing.T) {
 		{"f:1", "", "1", arn + "f:1"},
 		{"f", "1", "1", arn + "f:1"},
 		{"f:1", "1", "1", arn + "f:1"},
+		{"f", "blue", "1", arn + "f:blue"},
+		{"f:blue", "", "1", arn + "f:blue"},
+		{arn + "f:next", "", "$LATEST", arn + "f:next"},
+		{"f", "all", "1", arn + "f:all"},
+		{"f", "never", "1", arn + "f:never"},
 		{"000000000000:function:f", "", "$LATEST", arn + "f"},
 		{arn + "f", "1", "1", arn + "f:1"},
 		{arn + "f:1", "", "1", arn + "f:1"},

@@ -43,6 +43,7 @@ type node struct {
 	logs      *logs.Logs
 	usage     *metering.Meter
 	functions *record.Functions
+	aliases   *record.View[record.Qualified, record.Alias]
 	isolation *isolation
 	memoryMiB int // what all environments together may promise
 	worker    *worker.Worker
@@ -94,6 +95,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	n.functions = record.NewFunctions(n.storage.store, n.log)
+	n.aliases = record.Aliases.View(n.storage.store, n.log)
 	if err := n.assembleInvokePath(ctx); err != nil {
 		return err
 	}
@@ -166,7 +168,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	n.snapshots = newSnapshotter(n.functions, record.NewTable(n.storage.store), n.log, n.makeSnapshot)
 	n.functions.Subscribe(n.snapshots.functionChanged)
 	n.provision = assignment.NewProvisioner(n.assigner, n.functions, record.NewTable(n.storage.store), meter)
-	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Invoker: n.assigner, Meter: meter, Concurrency: n.config.Concurrency})
+	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Meter: meter, Concurrency: n.config.Concurrency})
 	return err
 }
 
@@ -184,14 +186,17 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		})
 	}
 	start("function records", n.functions.Run)
-	select {
-	case <-n.functions.Ready():
-	case err := <-failed:
-		stop()
-		return err
-	case <-ctx.Done():
-		stop()
-		return nil
+	start("alias records", n.aliases.Run)
+	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready()} {
+		select {
+		case <-filled:
+		case err := <-failed:
+			stop()
+			return err
+		case <-ctx.Done():
+			stop()
+			return nil
+		}
 	}
 	start("control plane", n.control.Run)
 	start("preparing of runtimes", func(ctx context.Context) error { return n.prepare.run(ctx, n.prepareRuntime) })

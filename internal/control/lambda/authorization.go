@@ -75,6 +75,16 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:PublishVersion", in.FunctionName, nil)}
 	case *api.ListVersionsByFunctionRequest:
 		return []demand{c.onFunction(call, "lambda:ListVersionsByFunction", in.FunctionName, nil)}
+	case *api.CreateAliasRequest:
+		return []demand{c.onFunction(call, "lambda:CreateAlias", in.FunctionName, nil)}
+	case *api.UpdateAliasRequest:
+		return []demand{c.onFunction(call, "lambda:UpdateAlias", in.FunctionName, nil)}
+	case *api.GetAliasRequest:
+		return []demand{c.onFunction(call, "lambda:GetAlias", in.FunctionName, nil)}
+	case *api.DeleteAliasRequest:
+		return []demand{c.onFunction(call, "lambda:DeleteAlias", in.FunctionName, nil)}
+	case *api.ListAliasesRequest:
+		return []demand{c.onFunction(call, "lambda:ListAliases", in.FunctionName, nil)}
 	case *api.PutProvisionedConcurrencyConfigRequest:
 		return []demand{c.onFunction(call, "lambda:PutProvisionedConcurrencyConfig", in.FunctionName, in.Qualifier)}
 	case *api.GetProvisionedConcurrencyConfigRequest:

@@ -147,14 +147,18 @@ func New(ctx context.Context, o Options) (*Control, error) {
 // to frontend, and those not built stay empty.
 func (c *Control) Handlers() api.Handlers {
 	h := api.Handlers{
+		CreateAlias:                        c.createAlias,
 		CreateFunction:                     c.createFunction,
+		DeleteAlias:                        c.deleteAlias,
 		DeleteFunction:                     c.deleteFunction,
 		DeleteProvisionedConcurrencyConfig: c.deleteProvisionedConcurrencyConfig,
 		GetAccountSettings:                 c.getAccountSettings,
+		GetAlias:                           c.getAlias,
 		GetFunction:                        c.getFunction,
 		GetFunctionCodeSigningConfig:       c.getFunctionCodeSigningConfig,
 		GetFunctionConfiguration:           c.getFunctionConfiguration,
 		GetProvisionedConcurrencyConfig:    c.getProvisionedConcurrencyConfig,
+		ListAliases:                        c.listAliases,
 		ListFunctions:                      c.listFunctions,
 		ListProvisionedConcurrencyConfigs:  c.listProvisionedConcurrencyConfigs,
 		ListTags:                           c.listTags,
@@ -163,6 +167,7 @@ func (c *Control) Handlers() api.Handlers {
 		PublishVersion:                     c.publishVersion,
 		TagResource:                        c.tagResource,
 		UntagResource:                      c.untagResource,
+		UpdateAlias:                        c.updateAlias,
 		UpdateFunctionCode:                 c.updateFunctionCode,
 		UpdateFunctionConfiguration:        c.updateFunctionConfiguration,
 	}

@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"errors"
+	"strings"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/record"
@@ -35,13 +36,63 @@ func (c *Control) deleteFunction(ctx context.Context, call *wire.Call, in *api.D
 	return &api.DeleteFunctionResponse{StatusCode: wire.Ptr(int32(statusNoContent))}, nil
 }
 
-// deleteVersion removes a published version; one that is not there is gone already.
+// deleteVersion removes a published version; one that is not there is gone already. One that
+// an alias may route to stays; whoever makes such an alias meanwhile changes the version's
+// revision.
 func (c *Control) deleteVersion(ctx context.Context, n record.Name) error {
 	if _, err := c.read(ctx, record.Name{ID: n.ID}); err != nil {
 		return err
 	}
-	_, err := c.table.Commit(ctx, record.DropFunction(n.ID, n.Qualifier, store.Unconditional()), record.DropProvisioned(n.ID, n.Qualifier))
-	return fault(err)
+	for range commitAttemptsMax {
+		version, err := c.table.Get(ctx, n.ID, n.Qualifier)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fault(err)
+		}
+		aliases, err := c.aliasesOf(ctx, n.ID, n.Qualifier)
+		if err != nil {
+			return err
+		}
+		if len(aliases) > 0 {
+			// The text is AWS's, as its users quote it.
+			return api.NewResourceConflictException("Unable to delete version because the following aliases reference it: [" + strings.Join(aliases, ", ") + "]")
+		}
+		_, err = c.table.Commit(ctx, record.DropFunction(n.ID, n.Qualifier, store.IfRevision(version.Revision)), record.DropProvisioned(n.ID, n.Qualifier))
+		if !errors.Is(err, store.ErrConflict) {
+			return fault(err)
+		}
+	}
+	return updateInProgress(n.ID)
+}
+
+// dropDependents removes what belongs to a function and is no version of it.
+func (c *Control) dropDependents(ctx context.Context, id record.FunctionID) error {
+	return dropAll(ctx, c.records, record.Aliases, id)
+}
+
+// dropAll removes everything of one kind that a function has, page by page.
+func dropAll[T any](ctx context.Context, records store.Records, kind record.Kind[record.Qualified, T], id record.FunctionID) error {
+	for {
+		page, more, err := kind.List(ctx, records, record.OfFunction(id), nil, store.CommitWritesMax)
+		if err != nil {
+			return fault(err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		var writes []store.Write
+		for _, h := range page {
+			writes = append(writes, kind.Drop(h.Key, store.Unconditional()))
+		}
+		if _, err := records.Commit(ctx, writes...); err != nil {
+			return fault(err)
+		}
+		if !more {
+			return nil
+		}
+	}
 }
 
 // deleteAll removes the versions and then the function with the last of them, so that a
@@ -52,6 +103,9 @@ func (c *Control) deleteAll(ctx context.Context, n record.Name) error {
 	for range commitAttemptsMax {
 		latest, err := c.read(ctx, n)
 		if err != nil {
+			return err
+		}
+		if err := c.dropDependents(ctx, n.ID); err != nil {
 			return err
 		}
 		last, err := c.dropVersions(ctx, n.ID)

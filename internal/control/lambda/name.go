@@ -36,12 +36,22 @@ func namedLatest(call *wire.Call, name *string) (record.Name, error) {
 	return n, nil
 }
 
-// read returns the version that a name means. There are no aliases yet: a qualifier
-// that is no version is not found, as AWS says of an alias that does not exist.
+// read returns the version that a name means: of an alias, the one that it has without
+// regard to weights.
 func (c *Control) read(ctx context.Context, n record.Name) (record.Stored, error) {
 	version := n.Qualifier
-	if version == "" {
+	switch {
+	case version == "":
 		version = record.Latest
+	case !record.ValidVersion(version):
+		alias, err := record.Aliases.Get(ctx, c.records, record.Qualified{ID: n.ID, Qualifier: version})
+		if errors.Is(err, store.ErrNotFound) {
+			return record.Stored{}, notFound(n)
+		}
+		if err != nil {
+			return record.Stored{}, fault(err)
+		}
+		version = alias.Value.Version
 	}
 	s, err := c.table.Get(ctx, n.ID, version)
 	if errors.Is(err, store.ErrNotFound) {

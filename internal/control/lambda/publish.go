@@ -53,7 +53,7 @@ func (c *Control) publishVersion(ctx context.Context, call *wire.Call, in *api.P
 
 // mayPublish checks what the caller expects $LATEST to be, and that it is settled.
 func mayPublish(f *record.Function, in *api.PublishVersionRequest) error {
-	if err := matchRevision(f, in.RevisionId); err != nil {
+	if err := matchRevision(f.RevisionID, in.RevisionId); err != nil {
 		return err
 	}
 	if in.CodeSha256 != nil && *in.CodeSha256 != f.CodeSHA256 {

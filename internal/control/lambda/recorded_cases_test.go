@@ -27,12 +27,11 @@ var recordedExceptions = []recorded.Exception{
 	{Case: "test_invocation_type_event_error", Label: "creation_response", Reason: "recorded before LoggingConfig was answered"},
 	{Case: "provisioned_concurrency_moves_with_alias", Reason: "aliases are not built"},
 	{Case: "total_code_size", Label: "publish_layer", Reason: "layers are not built"},
-	{Case: "test_alias_lifecycle", Label: "get_function_(byarn_)?alias_1_1", Reason: "aliases are not built"},
 }
 
 // scenarioOf finds what to do for a case: its own scenario, else, for a case
 // of which only the creation is ours, that creation.
-func scenarioOf(c recorded.Case) func(*recording) {
+func scenarioOf(c recorded.Case, scenarios map[string]scenario) func(*recording) {
 	if s := scenarios[c.Test()]; s != nil {
 		return func(r *recording) { s(r, c.Parameter()) }
 	}
@@ -92,8 +91,8 @@ func (r *recording) createAsAnswered(label string) {
 	r.settleAll()
 }
 
-// scenarios are named by class and test; parameter is what stands in brackets.
-var scenarios = map[string]func(r *recording, parameter string){
+// scenarios are those of functions and their versions.
+var scenarios = map[string]scenario{
 	"TestLambdaAccountSettings::test_account_settings": func(r *recording, _ string) {
 		out := r.ask("GetAccountSettings", object{})
 		for _, key := range []string{"AccountLimit", "AccountUsage"} {
@@ -371,29 +370,6 @@ var scenarios = map[string]func(r *recording, parameter string){
 		r.match("update_lambda_response", r.get("UpdateFunctionCode", object{"ZipFile": zipOf(r.T, map[string]string{"handler.py": "x = 2"})}))
 		r.settleAll()
 		r.match("second_publish_response", r.get("PublishVersion", object{"Description": "Second version description :)"}))
-	},
-	"TestLambdaAlias::test_alias_lifecycle": func(r *recording, _ string) {
-		r.match("create_response", r.ask("CreateFunction", r.params(object{"Environment": object{"Variables": object{"testenv": "staging"}}})))
-		r.settleAll()
-		r.match("publish_v1", r.get("PublishVersion", nil))
-		r.get("UpdateFunctionConfiguration", object{"Environment": object{"Variables": object{"testenv": "prod"}}})
-		r.settleAll()
-		r.match("publish_v2", r.get("PublishVersion", nil))
-		r.match("get_function_alias_notfound_exc", r.get("GetFunction", object{"Qualifier": "aliasdoesnotexist"}))
-		r.match("get_function_alias_byarn_notfound_exc", r.ask("GetFunction", object{"FunctionName": arnOf(recordedFunction) + ":aliasdoesnotexist"}))
-	},
-	"TestLambdaAlias::test_notfound_and_invalid_routingconfigs": func(r *recording, _ string) {
-		r.match("create_response", r.ask("CreateFunction", r.params(object{"Publish": true, "Environment": object{"Variables": object{"testenv": "staging"}}})))
-		r.settleAll()
-		r.match("publish_v1", r.get("PublishVersion", nil))
-		r.get("UpdateFunctionConfiguration", object{"Environment": object{"Variables": object{"testenv": "prod"}}})
-		r.settleAll()
-		r.match("publish_v2", r.get("PublishVersion", nil))
-	},
-	"TestLambdaAlias::test_alias_naming": func(r *recording, _ string) {
-		r.match("create_response", r.ask("CreateFunction", r.params(object{"Environment": object{"Variables": object{"testenv": "staging"}}})))
-		r.settleAll()
-		r.match("publish_v1", r.get("PublishVersion", nil))
 	},
 	"TestLambdaPermissions::test_lambda_permission_fn_versioning": func(r *recording, _ string) {
 		r.make(nil)

@@ -23,14 +23,20 @@ import (
 // TestRecorded makes the requests that AWS was asked when testdata/recorded.json was
 // recorded, over HTTP, and compares the answers field by field.
 func TestRecorded(t *testing.T) {
+	playRecorded(t, "Lambda, control plane", "recorded.json", recordedExceptions, scenarios)
+}
+
+// playRecorded plays the cases of one file by their scenarios, which are named by class and
+// test. Service is the file's row in the guide.
+func playRecorded(t *testing.T, service, file string, exceptions []recorded.Exception, scenarios map[string]scenario) {
 	suite := recorded.Suite{
-		Service: "Lambda, control plane", File: "testdata/recorded.json", Account: string(testAccount), Region: string(testRegion),
-		Exceptions: recordedExceptions,
+		Service: service, File: "testdata/" + file, Account: string(testAccount), Region: string(testRegion),
+		Exceptions: exceptions,
 		Kinds:      map[string]string{"location": ".*" + regexp.QuoteMeta(CodePath) + ".*"},
 	}
 	suite.Run(t, func(t *testing.T, c recorded.Case) map[string]any {
 		r := &recording{T: t, Case: c, got: object{}}
-		if scenario := scenarioOf(c); scenario != nil {
+		if scenario := scenarioOf(c, scenarios); scenario != nil {
 			r.house = newHouse(t)
 			r.serve()
 			scenario(r)
@@ -40,6 +46,9 @@ func TestRecorded(t *testing.T) {
 }
 
 type object = map[string]any
+
+// scenario plays one test; parameter is what stands in brackets.
+type scenario func(r *recording, parameter string)
 
 // recording plays one case.
 type recording struct {

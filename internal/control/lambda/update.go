@@ -50,7 +50,7 @@ func (c *Control) change(ctx context.Context, n record.Name, edit func(*record.F
 // mayChange refuses a change of a function that is still being made or changed,
 // and one that was meant for another revision.
 func mayChange(f *record.Function, revisionID *string) error {
-	if err := matchRevision(f, revisionID); err != nil {
+	if err := matchRevision(f.RevisionID, revisionID); err != nil {
 		return err
 	}
 	if f.State == record.StatePending {
@@ -62,8 +62,8 @@ func mayChange(f *record.Function, revisionID *string) error {
 	return nil
 }
 
-func matchRevision(f *record.Function, revisionID *string) error {
-	if revisionID != nil && *revisionID != f.RevisionID {
+func matchRevision(is string, wanted *string) error {
+	if wanted != nil && *wanted != is {
 		return api.NewPreconditionFailedException("The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id")
 	}
 	return nil
