@@ -113,68 +113,48 @@ func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.Invocati
 	if err := refuseUnbuilt(in); err != nil {
 		return nil, err
 	}
-	fn, err := f.resolve(ctx, name)
-	if err != nil {
-		return nil, err
-	}
 	clientContext, err := decodeClientContext(value(in.ClientContext))
 	if err != nil {
 		return nil, err
 	}
-	payload := in.Payload
-	if len(payload) == 0 {
-		payload = []byte("{}") // Source: recorded invokes without a payload see {}
-	} else if fault := payloadFault(payload); fault != "" {
-		return nil, api.NewInvalidRequestContentException("Could not parse request body into json: Could not parse payload into json: " + fault)
+	answer, err := f.Run(ctx, &Request{
+		Name:          name,
+		RequestID:     call.RequestID,
+		Payload:       in.Payload,
+		ClientContext: clientContext,
+		TraceID:       call.TraceID,
+		Received:      call.Received,
+		WantTail:      value(in.LogType) == api.LogTypeTail,
+		DryRun:        value(in.InvocationType) == api.InvocationTypeDryRun,
+	})
+	if err != nil {
+		return nil, err
 	}
 	if value(in.InvocationType) == api.InvocationTypeDryRun {
 		return &api.InvocationResponse{StatusCode: wire.Ptr(int32(http.StatusNoContent))}, nil
 	}
-	return f.run(call, fn, &worker.Invocation{
-		RequestID:     call.RequestID,
-		FunctionARN:   name.ARN(),
-		Payload:       payload,
-		ClientContext: clientContext,
-		TraceID:       traceHeader(call.TraceID, fn.TracingMode, call.Received),
-		WantTail:      value(in.LogType) == api.LogTypeTail,
-	})
+	return invoked(call, in, &answer), nil
 }
 
-// run counts the invoke, has it run, and writes its answer.
-func (f *Frontend) run(call *wire.Call, fn *record.Function, in *worker.Invocation) (*api.InvocationResponse, error) {
-	admitted, ok := f.counter.Acquire(fn.ID, fn.Version)
-	if !ok {
-		f.meter.Throttled(fn, "")
-		return nil, throttled()
-	}
-	f.meter.Began(fn, "")
-	res, err := f.invoker.Invoke(fn, "", in)
-	f.meter.Ended(fn, "")
-	admitted.Release()
-	if err != nil {
-		fault := invokeFault(fn, err)
-		if isThrottle(fault) {
-			f.meter.Throttled(fn, "")
-		}
-		return nil, fault
-	}
+// invoked is what a client gets of an answer.
+func invoked(call *wire.Call, in *api.InvocationRequest, answer *Answer) *api.InvocationResponse {
 	if h := call.AnswerHeader; h != nil {
 		h["Content-Type"] = []string{"application/json"}
 		h["X-Amzn-Remapped-Content-Length"] = []string{"0"}
-		h["X-Amzn-Trace-Id"] = []string{in.TraceID}
+		h["X-Amzn-Trace-Id"] = []string{answer.TraceID}
 	}
 	out := &api.InvocationResponse{
 		StatusCode:      wire.Ptr(int32(http.StatusOK)),
-		Payload:         res.Payload,
-		ExecutedVersion: &fn.Version,
+		Payload:         answer.Payload,
+		ExecutedVersion: &answer.ExecutedVersion,
 	}
-	if res.FunctionError != "" {
-		out.FunctionError = &res.FunctionError
+	if answer.FunctionError != "" {
+		out.FunctionError = &answer.FunctionError
 	}
-	if in.WantTail {
-		out.LogResult = wire.Ptr(base64.StdEncoding.EncodeToString(res.LogTail))
+	if value(in.LogType) == api.LogTypeTail {
+		out.LogResult = wire.Ptr(base64.StdEncoding.EncodeToString(answer.LogTail))
 	}
-	return out, nil
+	return out
 }
 
 // resolve finds the version that a name means, in a state to be invoked. An alias with

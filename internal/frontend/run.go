@@ -1,0 +1,84 @@
+package frontend
+
+import (
+	"context"
+	"time"
+
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/worker"
+)
+
+// Request is one synchronous invoke whose caller may make it: from the API, or from
+// another room that has a reason of its own to run a function.
+type Request struct {
+	Name          record.Name // without a qualifier it is $LATEST
+	RequestID     aws.RequestID
+	Payload       []byte // JSON; none is {}
+	ClientContext string // decoded
+	TraceID       string // the caller's X-Amzn-Trace-Id, "" for a new one
+	Received      time.Time
+	WantTail      bool
+	// DryRun stops before the function would run.
+	DryRun bool
+}
+
+// Answer is what came of an invoke: the function may have failed all the same.
+type Answer struct {
+	worker.Result
+	ExecutedVersion string
+	TraceID         string // what the function saw
+}
+
+// Run resolves, counts and runs an invoke. An error is a fault of the Lambda API and
+// says that the function did not run.
+func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
+	fn, err := f.resolve(ctx, r.Name)
+	if err != nil {
+		return Answer{}, err
+	}
+	payload := r.Payload
+	if len(payload) == 0 {
+		payload = []byte("{}") // Source: recorded invokes without a payload see {}
+	} else if fault := payloadFault(payload); fault != "" {
+		return Answer{}, api.NewInvalidRequestContentException("Could not parse request body into json: Could not parse payload into json: " + fault)
+	}
+	if r.DryRun {
+		return Answer{}, nil
+	}
+	in := &worker.Invocation{
+		RequestID:     r.RequestID,
+		FunctionARN:   r.Name.ARN(),
+		Payload:       payload,
+		ClientContext: r.ClientContext,
+		TraceID:       traceHeader(r.TraceID, fn.TracingMode, r.Received),
+		WantTail:      r.WantTail,
+	}
+	res, err := f.admit(fn, in)
+	if err != nil {
+		return Answer{}, err
+	}
+	return Answer{Result: res, ExecutedVersion: fn.Version, TraceID: in.TraceID}, nil
+}
+
+// admit counts an invoke and has it run.
+func (f *Frontend) admit(fn *record.Function, in *worker.Invocation) (worker.Result, error) {
+	admitted, ok := f.counter.Acquire(fn.ID, fn.Version)
+	if !ok {
+		f.meter.Throttled(fn, "")
+		return worker.Result{}, throttled()
+	}
+	f.meter.Began(fn, "")
+	res, err := f.invoker.Invoke(fn, "", in)
+	f.meter.Ended(fn, "")
+	admitted.Release()
+	if err != nil {
+		fault := invokeFault(fn, err)
+		if isThrottle(fault) {
+			f.meter.Throttled(fn, "")
+		}
+		return worker.Result{}, fault
+	}
+	return res, nil
+}
