@@ -55,6 +55,25 @@ func TestLifeOfAGroup(t *testing.T) {
 	}
 }
 
+func TestStoredBytes(t *testing.T) {
+	h := newHouse(t, nil)
+	h.stream("g", "s")
+	group := func() object { return h.must("DescribeLogGroups", object{})["logGroups"].([]any)[0].(object) }
+	if stored, has := group()["storedBytes"]; has {
+		t.Errorf("an empty group stores %v", stored)
+	}
+	now := h.clock.Load()
+	h.put("s", object{"timestamp": now, "message": strings.Repeat("x", 1000)})
+	if stored, _ := group()["storedBytes"].(float64); stored < 1000 || stored > 1100 {
+		t.Errorf("a group with 1000 bytes stores %v", group()["storedBytes"])
+	}
+	stream := h.must("DescribeLogStreams", object{"logGroupName": "g"})["logStreams"].([]any)[0].(object)
+	if stream["firstEventTimestamp"] != float64(now) || stream["lastEventTimestamp"] != float64(now) || stream["lastIngestionTime"] == nil ||
+		stream["storedBytes"] != 0.0 || stream["uploadSequenceToken"] == nil || stream["creationTime"] == nil {
+		t.Errorf("stream %v", stream)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	h := newHouse(t, nil)
 	h.stream("g", "s")

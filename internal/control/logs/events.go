@@ -44,8 +44,7 @@ func (c *control) putLogEvents(ctx context.Context, call *wire.Call, in *api.Put
 		return nil, fault(err)
 	}
 	out := &api.PutLogEventsResponse{
-		// Ignored when it comes back, but clients of before 2023 send it on.
-		NextSequenceToken:     wire.Ptr(fmt.Sprintf("%056d", now.UnixNano())),
+		NextSequenceToken:     sequenceToken(now.UnixMilli()),
 		RejectedLogEventsInfo: rejected,
 	}
 	if in.Entity != nil {
@@ -54,6 +53,10 @@ func (c *control) putLogEvents(ctx context.Context, call *wire.Call, in *api.Put
 	}
 	return out, nil
 }
+
+// sequenceToken numbers the batches of a stream by their time. It is ignored when it comes back, but clients of
+// before 2023 send it on. Source: API reference, PutLogEvents.
+func sequenceToken(ingested int64) *string { return wire.Ptr(fmt.Sprintf("%056d", ingested)) }
 
 func checkBatch(events []api.InputLogEvent) error {
 	bytes := 0

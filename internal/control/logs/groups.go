@@ -119,17 +119,25 @@ func (c *control) describeLogGroups(ctx context.Context, call *wire.Call, in *ap
 		limit = int(*in.Limit)
 	}
 	out := &api.DescribeLogGroupsResponse{LogGroups: []api.LogGroup{}}
+	var page []logs.Group
 	err = c.logs.Groups(ctx, scopeOf(call), value(in.LogGroupNamePrefix), after, func(g logs.Group) bool {
 		if !match(g) {
 			return true
 		}
-		if len(out.LogGroups) == limit {
-			out.NextToken = encodeName(*out.LogGroups[limit-1].LogGroupName)
+		if len(page) == limit {
+			out.NextToken = encodeName(page[limit-1].Name)
 			return false
 		}
-		out.LogGroups = append(out.LogGroups, shownGroup(scopeOf(call), g))
+		page = append(page, g)
 		return true
 	})
+	for i := range page {
+		if err == nil {
+			var shown api.LogGroup
+			shown, err = c.shownGroup(ctx, scopeOf(call), page[i])
+			out.LogGroups = append(out.LogGroups, shown)
+		}
+	}
 	return out, fault(err)
 }
 
@@ -153,7 +161,7 @@ func groupMatcher(call *wire.Call, in *api.DescribeLogGroupsRequest) (func(logs.
 	}, nil
 }
 
-func shownGroup(s logs.Scope, g logs.Group) api.LogGroup {
+func (c *control) shownGroup(ctx context.Context, s logs.Scope, g logs.Group) (api.LogGroup, error) {
 	out := api.LogGroup{
 		LogGroupName:      &g.Name,
 		CreationTime:      &g.Created,
@@ -168,7 +176,12 @@ func shownGroup(s logs.Scope, g logs.Group) api.LogGroup {
 	if g.Protected {
 		out.DeletionProtectionEnabled = &g.Protected
 	}
-	return out
+	// A group that never had events was recorded without the member.
+	stored, err := c.logs.StoredBytes(ctx, g)
+	if stored > 0 {
+		out.StoredBytes = &stored
+	}
+	return out, err
 }
 
 // encodeName makes a page's token of its last name.

@@ -60,6 +60,7 @@ func shownStream(s logs.Scope, group string, st logs.Stream) api.LogStream {
 		out.FirstEventTimestamp = &st.First
 		out.LastEventTimestamp = &st.Last
 		out.LastIngestionTime = &st.Ingested
+		out.UploadSequenceToken = sequenceToken(st.Ingested)
 	}
 	return out
 }

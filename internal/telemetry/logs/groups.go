@@ -102,6 +102,15 @@ func (l *Logs) Groups(ctx context.Context, s Scope, prefix, after string, do fun
 	})
 }
 
+// StoredBytes is how much the events of a group take at rest.
+func (l *Logs) StoredBytes(ctx context.Context, g Group) (bytes int64, err error) {
+	err = l.eachStream(ctx, g, "", func(st Stream) bool {
+		bytes += st.Bytes
+		return true
+	})
+	return bytes, err
+}
+
 // DeleteGroup deletes a group with all that is in it. ErrGroupNotFound, or what
 // may returns.
 func (l *Logs) DeleteGroup(ctx context.Context, s Scope, name string, may func(Group) error) error {

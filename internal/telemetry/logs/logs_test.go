@@ -381,6 +381,15 @@ func TestRetention(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var bytes int64
+		for _, r := range page {
+			bytes += int64(len(r.Value))
+		}
+		if g, err := l.Group(t.Context(), scope, "g"); err != nil {
+			t.Error(err)
+		} else if stored, err := l.StoredBytes(t.Context(), g); err != nil || stored != bytes {
+			t.Errorf("stored bytes %d %v, want %d", stored, err, bytes)
+		}
 		return len(page)
 	}
 	if n := count(); n != 2 {
@@ -391,6 +400,17 @@ func TestRetention(t *testing.T) {
 	}
 	if n := count(); n != 1 {
 		t.Errorf("%d chunks after the sweep, want 1", n)
+	}
+	streams, _, err := l.Streams(t.Context(), scope, "g", StreamQuery{Limit: 1})
+	if err != nil || streams[0].First != base+3_600_000*40 {
+		t.Errorf("the first event after the sweep: %+v %v", streams, err)
+	}
+	c.Advance(48 * time.Hour)
+	if err := l.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(); n != 0 {
+		t.Errorf("%d chunks when all have expired", n)
 	}
 }
 

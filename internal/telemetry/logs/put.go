@@ -49,9 +49,13 @@ func (l *Logs) batch(g Group, st Stream, r store.Revision, events []Event) ([]st
 	st.Last = max(st.Last, last)
 	st.Span = max(st.Span, min(last-first, chunkSpan))
 	st.Ingested, st.Events = max(st.Ingested, l.millis()), true
+	writes := l.chunkWrites(g.ID, st.ID, sorted, st.Ingested)
+	for _, w := range writes {
+		st.Bytes += int64(len(w.Value))
+	}
 	record, err := streamWrite(g, st, store.IfRevision(r))
 	if err != nil {
 		return nil, st, err
 	}
-	return append(l.chunkWrites(g.ID, st.ID, sorted, st.Ingested), record), st, nil
+	return append(writes, record), st, nil
 }

@@ -25,6 +25,7 @@ type Stream struct {
 	Last     int64 `json:",omitempty"` // latest event
 	Ingested int64 `json:",omitempty"` // when the last batch came
 	Events   bool  `json:",omitempty"` // there were events
+	Bytes    int64 `json:",omitempty"` // of its chunks at rest
 	// Span bounds how much time any of its chunks covers: how far before a moment a
 	// reader must begin.
 	Span int64 `json:",omitempty"`

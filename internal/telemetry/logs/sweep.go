@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/store"
@@ -48,12 +49,57 @@ func (l *Logs) sweepGroup(ctx context.Context, g Group) error {
 	var failed []error
 	err := l.eachStream(ctx, g, "", func(st Stream) bool {
 		if st.Events && st.First < expiry {
-			failed = append(failed, l.deleteAll(ctx, streamChunks(g.ID, st.ID), func(r store.Record) bool {
-				first, _, err := parseChunkKey(r.Key)
-				return err == nil && first+chunkSpan <= expiry
-			}))
+			failed = append(failed, l.sweepStream(ctx, g, st.Name, expiry))
 		}
 		return ctx.Err() == nil
 	})
 	return errors.Join(append(failed, err)...)
+}
+
+// sweepStream deletes the chunks that have wholly expired, and tells the stream's record.
+func (l *Logs) sweepStream(ctx context.Context, g Group, name string, expiry int64) error {
+	for more := true; more; {
+		err := retryConflicts(func() (err error) {
+			more, err = l.sweepSome(ctx, g, name, expiry)
+			return err
+		})
+		if err != nil && !errors.Is(err, ErrStreamNotFound) { // it was deleted meanwhile
+			return fmt.Errorf("sweep %q %q: %w", g.Name, name, err)
+		}
+	}
+	return nil
+}
+
+// sweepSome deletes a commit's worth of chunks.
+func (l *Logs) sweepSome(ctx context.Context, g Group, name string, expiry int64) (more bool, err error) {
+	st, revision, err := l.stream(ctx, g, name)
+	if err != nil {
+		return false, err
+	}
+	page, more, err := l.store.List(ctx, streamChunks(g.ID, st.ID), "", deleteBatch)
+	if err != nil {
+		return false, err
+	}
+	var writes []store.Write
+	for _, r := range page {
+		first, _, err := parseChunkKey(r.Key)
+		if err != nil {
+			return false, err
+		}
+		if first+chunkSpan > expiry {
+			st.First, more = first, false
+			break
+		}
+		st.Bytes = max(st.Bytes-int64(len(r.Value)), 0)
+		writes = append(writes, store.Write{Kind: store.WriteDelete, Key: r.Key})
+	}
+	if len(writes) == 0 {
+		return false, nil
+	}
+	record, err := streamWrite(g, st, store.IfRevision(revision))
+	if err != nil {
+		return false, err
+	}
+	_, err = l.store.Commit(ctx, append(writes, record)...)
+	return more, err
 }
