@@ -18,6 +18,9 @@ type column struct {
 // compileColumns compiles [a, b = 5, ..., c != x*]. One ellipsis stands for any
 // number of columns that have no name.
 func compileColumns(s string) (*Pattern, error) {
+	if strings.TrimLeft(s[1:], whitespace) == "]" {
+		return &Pattern{match: func(string) bool { return true }, extract: nothing}, nil // no columns: anything
+	}
 	c := &scanner{s: s[1:]}
 	var before, after []column
 	ellipsis := false

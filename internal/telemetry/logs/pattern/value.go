@@ -48,9 +48,7 @@ type operand struct {
 func textOperand(text string, quoted bool) operand {
 	o := operand{text: text, quoted: quoted}
 	if !quoted {
-		if n, err := strconv.ParseFloat(text, 64); err == nil {
-			o.number, o.isNum = n, true
-		}
+		o.number, o.isNum = parseNumber(text)
 	}
 	return o
 }
@@ -64,8 +62,18 @@ type value struct {
 
 // fieldValue is a column of a space-delimited event: a number if it reads as one.
 func fieldValue(text string) value {
+	n, ok := parseNumber(text)
+	return value{text: text, isNum: ok, num: n}
+}
+
+// parseNumber reads a decimal number, with an exponent or without; NaN, Infinity, 0x10 and 1_000, which Go
+// reads too, are words.
+func parseNumber(text string) (float64, bool) {
+	if strings.Trim(text, "0123456789+-.eE") != "" {
+		return 0, false
+	}
 	n, err := strconv.ParseFloat(text, 64)
-	return value{text: text, isNum: err == nil, num: n}
+	return n, err == nil
 }
 
 // compare applies =, !=, <, >, <= or >=.
