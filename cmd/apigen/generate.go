@@ -22,6 +22,9 @@ type generateOptions struct {
 type service struct {
 	Package string // also the model's file name
 	Model   *model.Model
+	// Query is the model of the query protocol that the service spoke before, nil
+	// where it never changed its protocol.
+	Query *model.Model
 	// Overrides is what the model does not tell, or tells otherwise.
 	Overrides overrides
 	// names are the package's identifiers, to find collisions.
@@ -52,6 +55,9 @@ func generate(opt generateOptions, services []string) error {
 			return err
 		}
 		s := &service{Package: name, Model: m, Overrides: overrides[name], names: map[string]string{}}
+		if s.Query, err = loadQueryModel(filepath.Join(opt.Models, "query", name+".json")); err != nil {
+			return err
+		}
 		if err := s.write(filepath.Join(opt.Out, name)); err != nil {
 			return fmt.Errorf("generate %s: %w", name, err)
 		}

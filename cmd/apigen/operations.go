@@ -42,6 +42,11 @@ func (s *service) writeService(b *bytes.Buffer) error {
 		return err
 	}
 	md := &s.Model.Metadata
+	namespace := md.Namespace()
+	if s.Query != nil {
+		protocols += "wire.Query,"
+		namespace = s.Query.Metadata.Namespace()
+	}
 	signing := md.SigningName
 	if signing == "" {
 		signing = md.EndpointPrefix
@@ -50,12 +55,13 @@ func (s *service) writeService(b *bytes.Buffer) error {
 	fmt.Fprintf(&body, "\n// NewService makes %s of its handlers.\nfunc NewService(h Handlers) *wire.Service {\nreturn &wire.Service{\n", md.ServiceID)
 	writeFields(&body, "\n", []literal{
 		{"Name", text(s.Package)}, {"SigningName", text(signing)}, {"EndpointName", text(md.EndpointPrefix)}, {"ServiceID", text(md.ServiceID)},
-		{"APIVersion", text(md.APIVersion)}, {"TargetPrefix", text(md.TargetPrefix)}, {"XMLNamespace", text(md.Namespace())},
+		{"APIVersion", text(md.APIVersion)}, {"TargetPrefix", text(md.TargetPrefix)}, {"XMLNamespace", text(namespace)},
 		{"Protocols", "[]wire.Protocol{" + protocols + "}"}, {"QueryCompatible", boolean(md.QueryCompatible != nil)},
 		{"ValidationCode", text(s.validationCode())}, {"Authorize", "h.Authorize"},
 		{"HideValues", boolean(s.Overrides.HideValues.value())}, {"MalformedCode", text(s.Overrides.MalformedCode.value())},
 		{"MalformedPrefix", text(s.Overrides.MalformedPrefix.value())}, {"InternalCode", text(s.Overrides.InternalCode.value())},
 		{"BodyMax", integer(s.Overrides.BodyMax.value())},
+		{"QueryDetail", boolean(s.Overrides.NoDetail != nil)}, {"QueryNoDetail", stringsLiteral(s.Overrides.NoDetail.value())},
 	})
 	body.WriteString("Operations: []wire.Operation{\n")
 	for _, name := range s.Model.OperationNames() {
@@ -76,8 +82,14 @@ func (s *service) writeOperation(b *bytes.Buffer, op *model.Operation) {
 		status = 200
 	}
 	handle, output, wrapper, stream := "HandleNoOutput", "", "", false
+	if s.Query != nil && s.Query.Operations[op.Name] != nil && s.Query.Operations[op.Name].Output != nil {
+		wrapper = s.Query.Operations[op.Name].Output.ResultWrapper
+	}
 	if op.Output != nil {
-		handle, output, wrapper = "Handle", "&schema"+exported(op.Output.Shape), op.Output.ResultWrapper
+		handle, output = "Handle", "&schema"+exported(op.Output.Shape)
+		if op.Output.ResultWrapper != "" {
+			wrapper = op.Output.ResultWrapper
+		}
 		for _, m := range s.Model.Shapes[op.Output.Shape].Members {
 			stream = stream || m.EventStream || s.Model.Shapes[m.Shape].EventStream
 		}
@@ -134,6 +146,13 @@ func (s *service) validationCode() string {
 		return "ValidationError"
 	}
 	return "ValidationException"
+}
+
+func stringsLiteral(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%#v", list)
 }
 
 func integer(v int64) string {

@@ -23,6 +23,11 @@ type overrides struct {
 	EnumOrders []enumOrder `json:"enumOrders"`
 	// MemberOrders are the orders in which messages show a structure's members.
 	MemberOrders []memberOrder `json:"memberOrders"`
+	// FormNames are names in the query protocol that its last model does not have.
+	FormNames []formName `json:"formNames"`
+	// NoDetail are the codes of the query protocol's faults without an empty
+	// Detail; where it is not given at all, no fault has one.
+	NoDetail *setting[[]string] `json:"noDetail"`
 	// ValidationCode is the code of constraint faults; by default it is
 	// ValidationError for the query protocol and else ValidationException.
 	ValidationCode  *setting[string] `json:"validationCode"`
@@ -72,6 +77,13 @@ type memberOrder struct {
 	Shape   string   `json:"shape"`
 	Members []string `json:"members"`
 	Reason  string   `json:"reason"`
+}
+
+type formName struct {
+	Shape  string `json:"shape"`
+	Member string `json:"member"`
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
 }
 
 func loadOverrides(path string) (map[string]overrides, error) {
@@ -140,6 +152,15 @@ func (s *service) applyOverrides() error {
 			return fmt.Errorf("the order of %s does not have all members", o.Shape)
 		}
 		target.Members = ordered
+	}
+	for _, o := range s.Overrides.FormNames {
+		target, err := s.overridden(o.Shape, o.Reason)
+		if err != nil {
+			return err
+		}
+		if target.Members.Index(o.Member) < 0 {
+			return fmt.Errorf("the form name of %s names the unknown member %s", o.Shape, o.Member)
+		}
 	}
 	for name := range s.Overrides.Operations {
 		if s.Model.Operations[name] == nil {

@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
@@ -32,6 +34,9 @@ var strippedKeys = map[string]bool{
 
 const sourcesFile = "SOURCES"
 
+// gzipMagic is what a compressed model begins with (RFC 1952, 2.3.1).
+const gzipMagic = "\x1f\x8b"
+
 // pin writes a stripped copy of each service's model, and remembers in
 // models/SOURCES where it came from.
 func pin(opt pinOptions, services []string) error {
@@ -46,6 +51,10 @@ func pin(opt pinOptions, services []string) error {
 		}
 		origin := service + "/" + apiVersion + "/service-2.json.gz"
 		raw, err := os.ReadFile(filepath.Join(opt.Source, origin))
+		if errors.Is(err, fs.ErrNotExist) {
+			origin = strings.TrimSuffix(origin, ".gz") // as botocore shipped models before 1.32
+			raw, err = os.ReadFile(filepath.Join(opt.Source, origin))
+		}
 		if err != nil {
 			return fmt.Errorf("pin %s: %w", service, err)
 		}
@@ -65,13 +74,15 @@ func pin(opt pinOptions, services []string) error {
 // stripModel unpacks a model, drops what only describes, and writes it with one
 // line a shape and sorted keys, so that two versions can be compared.
 func stripModel(raw []byte) ([]byte, error) {
-	zr, err := gzip.NewReader(bytes.NewReader(raw))
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(zr)
-	if err != nil {
-		return nil, err
+	data := raw
+	if bytes.HasPrefix(raw, []byte(gzipMagic)) {
+		zr, err := gzip.NewReader(bytes.NewReader(raw))
+		if err != nil {
+			return nil, err
+		}
+		if data, err = io.ReadAll(zr); err != nil {
+			return nil, err
+		}
 	}
 	root, err := parseOrdered(data)
 	if err != nil {

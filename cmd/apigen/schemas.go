@@ -95,7 +95,7 @@ func writeMember(b *bytes.Buffer, m *shape.Member) {
 		limits = "&limits" + exported(m.Shape)
 	}
 	writeFields(b, "", []literal{
-		{"Name", text(m.Name)}, {"WireName", text(m.WireName)}, {"Shape", text(m.Shape)}, {"Kind", "shape." + kindIdents[m.Kind]},
+		{"Name", text(m.Name)}, {"WireName", text(m.WireName)}, {"FormName", text(m.FormName)}, {"Shape", text(m.Shape)}, {"Kind", "shape." + kindIdents[m.Kind]},
 		{"Location", locationIdents[m.Location]}, {"Time", timestampIdents[m.Time]},
 		{"Required", boolean(m.Required)}, {"Sparse", boolean(m.Sparse)}, {"Flattened", boolean(m.Flattened)},
 		{"Attribute", boolean(m.Attribute)}, {"JSONValue", boolean(m.JSONValue)}, {"Streaming", boolean(m.Streaming)},

@@ -86,7 +86,7 @@ func (s *service) schema(name string) (*shape.Schema, error) {
 		kept = append(kept, m)
 	}
 	schema.Members = kept
-	return schema, nil
+	return schema, s.formerly(schema)
 }
 
 func (s *service) writeShapes(b *bytes.Buffer) error {

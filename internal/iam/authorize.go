@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/iam/policy"
@@ -87,17 +88,21 @@ var allowAll = func() *policy.Document {
 // deniedFault words a refusal as AWS does (IAM user guide, "Troubleshoot
 // access denied error messages").
 func deniedFault(call *wire.Call, access *Access, d policy.Decision) error {
-	text := "User: " + call.Principal.ARN + " is not authorized to perform: " + access.Action + " on resource: " + access.Resource
-	if call.Principal.Type == aws.PrincipalAnonymous {
-		text = "User: anonymous is not authorized to perform: " + access.Action + " on resource: " + access.Resource
+	action := access.Action
+	if call.Service == "sqs" {
+		action = strings.ToLower(action) // as SQS answers it: sqs:sendmessage
 	}
-	text += reason(access.Action, d)
+	text := "User: " + call.Principal.ARN + " is not authorized to perform: " + action + " on resource: " + access.Resource
+	if call.Principal.Type == aws.PrincipalAnonymous {
+		text = "User: anonymous is not authorized to perform: " + action + " on resource: " + access.Resource
+	}
+	text += reason(action, d)
 	code := "AccessDeniedException"
 	switch call.Service {
 	case "iam", "sts", "s3", "sns", "cloudformation", "cloudwatch": // no suffix in the query and rest-xml services
 		code = "AccessDenied"
 	}
-	return &wire.GenericFault{Code: code, Message: text, Status: http.StatusForbidden}
+	return &wire.GenericFault{Code: code, Message: text, Status: http.StatusForbidden, QueryCode: "AccessDenied"}
 }
 
 func reason(action string, d policy.Decision) string {

@@ -100,7 +100,7 @@ func faultFor(err error, service string, protocol wire.Protocol) error {
 		case idiomQuery:
 			return &wire.GenericFault{Code: r.query, Message: own(r.queryText), Status: r.status}
 		default:
-			return &wire.GenericFault{Code: r.json, Message: own(r.text), Status: r.status}
+			return &wire.GenericFault{Code: r.json, Message: own(r.text), Status: r.status, QueryCode: r.query}
 		}
 	}
 	return err

@@ -67,13 +67,9 @@ func (x *exchange) queryCompatible(f Fault) {
 	if x.endpoint == nil || !x.endpoint.QueryCompatible {
 		return
 	}
-	code := f.FaultCode()
-	if v, ok := f.(shape.Structure); ok && v.WireSchema().Error != nil && v.WireSchema().Error.QueryCode != "" {
-		code = v.WireSchema().Error.QueryCode
-	}
 	side := ";Receiver"
 	if isSender(f) {
 		side = ";Sender"
 	}
-	x.w.Header()["x-amzn-query-error"] = []string{code + side}
+	x.w.Header()["x-amzn-query-error"] = []string{queryCode(f) + side}
 }

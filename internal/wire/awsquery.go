@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"slices"
+
 	"github.com/lambdad/lambdad/internal/wire/formcodec"
 	"github.com/lambdad/lambdad/internal/wire/shape"
 	"github.com/lambdad/lambdad/internal/wire/xmlcodec"
@@ -47,31 +49,45 @@ func (awsQuery) answer(x *exchange, out shape.Structure) error {
 func (awsQuery) fault(x *exchange, f Fault) {
 	x.genericHeaders(f)
 	enc := xmlcodec.NewEncoder(nil)
-	namespace := ""
+	namespace, as := "", errorForm{code: f.FaultCode()}
 	if x.endpoint != nil {
 		namespace = x.endpoint.XMLNamespace
+		if x.endpoint.QueryCompatible {
+			as.code = queryCode(f)
+		}
+		as.detail = x.endpoint.QueryDetail && !slices.Contains(x.endpoint.QueryNoDetail, as.code)
 	}
 	enc.Open("ErrorResponse", namespace)
-	writeXMLError(enc, f, nil)
+	writeXMLError(enc, f, as)
 	enc.Field("RequestId", string(x.id))
 	enc.Close("ErrorResponse")
 	_ = x.write(f.FaultStatus(), xmlTextType, enc.Bytes())
 }
 
+// errorForm is how a protocol writes the element Error.
+type errorForm struct {
+	code   string
+	header map[string][]string // takes the members that are headers, nil: all are elements
+	detail bool                // an empty Detail stands at the end
+}
+
 // writeXMLError writes the element Error, which the XML protocols share.
-func writeXMLError(enc *xmlcodec.Encoder, f Fault, header map[string][]string) {
+func writeXMLError(enc *xmlcodec.Encoder, f Fault, as errorForm) {
 	enc.Open("Error", "")
 	side := "Receiver"
 	if isSender(f) {
 		side = "Sender"
 	}
 	enc.Field("Type", side)
-	enc.Field("Code", f.FaultCode())
+	enc.Field("Code", as.code)
 	if v, ok := f.(shape.Structure); ok {
 		// AWS writes "Message" here, whatever the model calls the member.
-		errorMembers(f, v, messageRenamer{enc}, header)
+		errorMembers(f, v, messageRenamer{enc}, as.header)
 	} else if f.FaultMessage() != "" {
 		enc.Field("Message", f.FaultMessage())
+	}
+	if as.detail {
+		enc.Field("Detail", "")
 	}
 	enc.Close("Error")
 }

@@ -37,6 +37,9 @@ type Call struct {
 	// Endpoint is scheme://host:port as the client addressed it, for URLs that
 	// an answer hands out.
 	Endpoint string
+	// Path is the path as the client addressed it, decoded: services of the query
+	// protocol have resources there (SQS: a queue's URL).
+	Path string
 	// Received is when the request's header had been read.
 	Received time.Time
 	// TraceID is the request's X-Amzn-Trace-Id.

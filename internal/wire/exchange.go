@@ -32,6 +32,7 @@ type exchange struct {
 	body     []byte
 	bodyMax  int64
 	bodyRead bool
+	framed   bool           // the body is as it was sent: aws-chunked, if the request says so
 	form     httpbind.Query // of the query protocol
 	answered bool           // the status is on its way
 }
@@ -120,6 +121,7 @@ func (x *exchange) authenticate() (*Call, error) {
 		Received:        x.received,
 		TraceID:         x.r.Header.Get("X-Amzn-Trace-Id"),
 		AnswerHeader:    x.w.Header(),
+		Path:            x.r.URL.Path,
 	}
 	if addr, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
 		call.SourceIP = addr.Addr().Unmap()
@@ -141,7 +143,7 @@ func (x *exchange) authenticate() (*Call, error) {
 			call.Region = id.Region
 		}
 		if id.Payload != nil {
-			x.body = id.Payload
+			x.body, x.framed, x.form = id.Payload, false, nil
 		}
 	}
 	if call.Region == "" {

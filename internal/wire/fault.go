@@ -1,6 +1,10 @@
 package wire
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/lambdad/lambdad/internal/wire/shape"
+)
 
 // Fault is an error in the form a client sees it. Generated error shapes
 // implement it, and *GenericFault stands for the errors that no model carries
@@ -21,6 +25,9 @@ type GenericFault struct {
 	Code    string
 	Message string
 	Status  int
+	// QueryCode is the code in the query protocol, where it is another one. Services
+	// that have left that protocol tell it in a header.
+	QueryCode string
 	// Headers are added to the response, e.g. Retry-After.
 	Headers map[string]string
 }
@@ -28,6 +35,21 @@ type GenericFault struct {
 // NewFault makes a fault that no service model carries; the message is formatted.
 func NewFault(status int, code, format string, args ...any) *GenericFault {
 	return &GenericFault{Code: code, Message: fmt.Sprintf(format, args...), Status: status}
+}
+
+// queryCode is the code of a fault in the query protocol.
+func queryCode(f Fault) string {
+	switch v := f.(type) {
+	case *GenericFault:
+		if v.QueryCode != "" {
+			return v.QueryCode
+		}
+	case shape.Structure:
+		if e := v.WireSchema().Error; e != nil && e.QueryCode != "" {
+			return e.QueryCode
+		}
+	}
+	return f.FaultCode()
 }
 
 func (f *GenericFault) Error() string        { return f.Code + ": " + f.Message }

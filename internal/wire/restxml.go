@@ -90,7 +90,7 @@ func (restXML) fault(x *exchange, f Fault) {
 		namespace = x.endpoint.XMLNamespace
 	}
 	enc.Open("ErrorResponse", namespace)
-	writeXMLError(enc, f, x.w.Header())
+	writeXMLError(enc, f, errorForm{code: f.FaultCode(), header: x.w.Header()})
 	enc.Field("RequestId", string(x.id))
 	enc.Close("ErrorResponse")
 	_ = x.write(f.FaultStatus(), xmlType, enc.Bytes())

@@ -37,6 +37,10 @@ type Service struct {
 	InternalCode string
 	// BodyMax bounds request bodies in bytes; 0 leaves the default.
 	BodyMax int64
+	// QueryDetail writes an empty Detail into each fault of the query protocol, but
+	// for the codes of QueryNoDetail.
+	QueryDetail   bool
+	QueryNoDetail []string
 	// StrictMedia refuses content types and accepted types that do not fit.
 	StrictMedia bool
 	// NoErrorWrapping services have no ErrorResponse around Error (S3).

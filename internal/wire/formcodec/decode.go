@@ -67,7 +67,7 @@ func (p *param) structure(v shape.Structure) error {
 	schema := v.WireSchema()
 	for i := range schema.Members {
 		m := &schema.Members[i]
-		kid := p.kids[m.WireName]
+		kid := p.kids[m.XMLName()]
 		if kid == nil {
 			continue
 		}
@@ -115,7 +115,7 @@ func (p *param) Structure(_ *shape.Member, v shape.Structure) error { return p.s
 func (p *param) List(m *shape.Member, item func(shape.Decoder) error) error {
 	holder := p
 	if !m.Flattened {
-		if holder = p.kids[m.Element.WireName]; holder == nil {
+		if holder = p.kids[m.Element.XMLName()]; holder == nil {
 			return nil // "Tags=" is how clients send an empty list
 		}
 	}
@@ -143,9 +143,9 @@ func (p *param) Map(m *shape.Member, entry func(shape.Decoder, string) error) er
 		return err
 	}
 	for _, it := range items {
-		key, value := it.kids[m.Key.WireName], it.kids[m.Value.WireName]
+		key, value := it.kids[m.Key.XMLName()], it.kids[m.Value.XMLName()]
 		if key == nil || value == nil {
-			return shape.Malformed("an entry of %s needs %s and %s", m.Name, m.Key.WireName, m.Value.WireName)
+			return shape.Malformed("an entry of %s needs %s and %s", m.Name, m.Key.XMLName(), m.Value.XMLName())
 		}
 		name, err := key.String(m.Key)
 		if err != nil {

@@ -68,6 +68,9 @@ type Member struct {
 	Name string
 	// WireName is the locationName where the model gives one, else Name.
 	WireName string
+	// FormName is the name in the query protocol, where the service has spoken it
+	// with other names before it had another protocol; else "".
+	FormName string
 	// Shape is the name of the shape that the member has.
 	Shape    string
 	Kind     Kind
@@ -133,6 +136,14 @@ type Limits struct {
 	Enum           []string
 	// Unique lists have no two equal elements.
 	Unique bool
+}
+
+// XMLName is the name in forms and in XML.
+func (m *Member) XMLName() string {
+	if m.FormName != "" {
+		return m.FormName
+	}
+	return m.WireName
 }
 
 // ByWireName finds a member in a body by its name on the wire, -1 when unknown.

@@ -94,7 +94,7 @@ func (e *Encoder) name(m *shape.Member) string {
 		e.element = ""
 		return name
 	}
-	return m.WireName
+	return m.XMLName()
 }
 
 // RootName is the element of a payload: the member's own XML name, else that of
@@ -178,7 +178,7 @@ func (e *Encoder) Structure(m *shape.Member, v shape.Structure) {
 func (e *Encoder) List(m *shape.Member, n int, item func(shape.Encoder, int)) {
 	if m.Flattened {
 		for i := range n {
-			e.element = m.WireName
+			e.element = m.XMLName()
 			item(e, i)
 		}
 		return
@@ -188,7 +188,7 @@ func (e *Encoder) List(m *shape.Member, n int, item func(shape.Encoder, int)) {
 	e.namespace(m.Namespace, m.NamespacePrefix)
 	e.buf = append(e.buf, '>')
 	for i := range n {
-		e.element = m.Element.WireName
+		e.element = m.Element.XMLName()
 		item(e, i)
 	}
 	e.Close(name)
@@ -197,7 +197,7 @@ func (e *Encoder) List(m *shape.Member, n int, item func(shape.Encoder, int)) {
 func (e *Encoder) Map(m *shape.Member, keys []string, value func(shape.Encoder, string)) {
 	entry, name := "entry", ""
 	if m.Flattened {
-		entry = m.WireName
+		entry = m.XMLName()
 	} else {
 		name = e.name(m)
 		e.start(name)
@@ -212,7 +212,7 @@ func (e *Encoder) Map(m *shape.Member, keys []string, value func(shape.Encoder, 
 		e.buf = append(e.buf, '>')
 		e.element = ""
 		e.String(m.Key, key)
-		e.element = m.Value.WireName
+		e.element = m.Value.XMLName()
 		value(e, key)
 		e.Close(entry)
 	}
