@@ -1,9 +1,7 @@
 package iam
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -21,12 +19,23 @@ var (
 
 // Authenticate implements wire.Authenticator in the authority's mode.
 func (a *Authority) Authenticate(r *http.Request, payload []byte, service string, protocol wire.Protocol) (wire.Identity, error) {
-	if a.mode == ModeNone {
-		return a.trust(r), nil
-	}
-	id, err := a.verify(r, payload, service)
+	id, err := a.identify(r, payload, service)
 	if err != nil {
 		return wire.Identity{}, faultFor(err, service, protocol)
+	}
+	return id, nil
+}
+
+func (a *Authority) identify(r *http.Request, payload []byte, service string) (wire.Identity, error) {
+	if a.mode != ModeNone {
+		return a.verify(r, payload, service)
+	}
+	id := a.trust(r)
+	if how := r.Header.Get("X-Amz-Content-Sha256"); sigv4.Streaming(how) {
+		var err error
+		if id.Payload, err = sigv4.Unframe(payload, how); err != nil {
+			return wire.Identity{}, err
+		}
 	}
 	return id, nil
 }
@@ -53,7 +62,8 @@ func (a *Authority) verify(r *http.Request, payload []byte, service string) (wir
 	}
 	var decoded []byte
 	if claim.Streaming() {
-		if decoded, err = unchunk(payload, claim, key); err != nil {
+		decoded, err = sigv4.Unchunk(payload, claim, key, r.Header.Get("X-Amz-Decoded-Content-Length"))
+		if err != nil {
 			return wire.Identity{}, err
 		}
 	}
@@ -67,19 +77,6 @@ func (a *Authority) verify(r *http.Request, payload []byte, service string) (wir
 		Principal: caller.principal, AccessKeyID: claim.AccessKeyID, Region: regionOf(claim.Scope.Region),
 		Service: claim.Scope.Service, SessionContext: caller.context, Payload: decoded,
 	}, nil
-}
-
-// unchunk decodes an aws-chunked body; what it decodes to is never longer.
-func unchunk(payload []byte, claim sigv4.Claim, key sigv4.Key) ([]byte, error) {
-	r, err := sigv4.NewChunkReader(bytes.NewReader(payload), claim, key)
-	if err != nil {
-		return nil, err
-	}
-	decoded := bytes.NewBuffer(make([]byte, 0, len(payload)))
-	if _, err := io.Copy(decoded, r); err != nil {
-		return nil, err
-	}
-	return decoded.Bytes(), nil
 }
 
 // regionOf: clients of global services may sign for a pseudo region.

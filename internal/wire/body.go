@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/lambdad/lambdad/internal/wire/httpbind"
+	"github.com/lambdad/lambdad/internal/wire/sigv4"
 )
 
 // bodyMaxDefault bounds request bodies of services that name no bound.
@@ -42,7 +43,7 @@ func (x *exchange) readBody(ep *endpoint, op *Operation) error {
 		x.server.cfg.Log.Debug("request body not read", "request", string(x.id), "error", err)
 		return NewFault(http.StatusBadRequest, "IncompleteBody", "The request body ended before its announced length.")
 	}
-	x.body, x.bodyMax = body, limit
+	x.body, x.bodyMax, x.framed = body, limit, true
 	return nil
 }
 
@@ -99,8 +100,13 @@ func readUnsized(r io.Reader, limit int64) ([]byte, error) {
 }
 
 func lastEncoding(r *http.Request) string {
-	encodings := strings.Split(r.Header.Get("Content-Encoding"), ",")
-	return strings.TrimSpace(encodings[len(encodings)-1])
+	last := ""
+	for encoding := range strings.SplitSeq(r.Header.Get("Content-Encoding"), ",") {
+		if encoding = strings.TrimSpace(encoding); !strings.EqualFold(encoding, "aws-chunked") { // the signature's, undone with it
+			last = encoding
+		}
+	}
+	return last
 }
 
 func gunzip(body []byte, limit int64) ([]byte, error) {
@@ -124,9 +130,15 @@ func (x *exchange) readForm(ep *endpoint) (httpbind.Query, error) {
 	if err := x.readBody(ep, nil); err != nil {
 		return nil, err
 	}
-	var err error
-	if len(x.body) > 0 {
-		x.form, err = httpbind.ParseQuery(string(x.body))
+	body, err := x.body, error(nil)
+	if how := x.r.Header.Get("X-Amz-Content-Sha256"); x.framed && sigv4.Streaming(how) {
+		// The operation must be known before the signature is; the input is read again behind it.
+		if body, err = sigv4.Unframe(body, how); err != nil {
+			return nil, NewFault(http.StatusBadRequest, "IncompleteBody", "%s", err)
+		}
+	}
+	if len(body) > 0 {
+		x.form, err = httpbind.ParseQuery(string(body))
 	} else {
 		x.form, err = httpbind.ParseQuery(x.r.URL.RawQuery)
 	}

@@ -2,6 +2,7 @@ package sigv4
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -56,6 +57,49 @@ func NewChunkReader(src io.Reader, claim Claim, key Key) (*ChunkReader, error) {
 	}
 	c.sum = sha256.New()
 	return c, nil
+}
+
+// Unchunk decodes a whole aws-chunked body as the verified claim says. decodedLength is the
+// header X-Amz-Decoded-Content-Length, "" where there is none.
+func Unchunk(body []byte, claim Claim, key Key, decodedLength string) ([]byte, error) {
+	r, err := NewChunkReader(bytes.NewReader(body), claim, key)
+	if err != nil {
+		return nil, err
+	}
+	decoded, err := r.whole(len(body))
+	if err != nil {
+		return nil, err
+	}
+	if decodedLength != "" && decodedLength != strconv.Itoa(len(decoded)) {
+		return nil, fail(ErrChunk, "You did not provide the number of bytes specified by the X-Amz-Decoded-Content-Length HTTP header.")
+	}
+	return decoded, checkTrailer(decoded, r.trailer)
+}
+
+// Unframe decodes a whole aws-chunked body, of which nothing is verified: what a request asks for
+// must be known before it is known who asks.
+func Unframe(body []byte, contentSHA256 string) ([]byte, error) {
+	r, err := NewChunkReader(bytes.NewReader(body), Claim{ContentSHA256: contentSHA256}, Key{})
+	if err != nil {
+		return nil, err
+	}
+	r.signed = false
+	return r.whole(len(body))
+}
+
+// Streaming reports whether a value of x-amz-content-sha256 announces an aws-chunked body.
+func Streaming(contentSHA256 string) bool { return strings.HasPrefix(contentSHA256, "STREAMING-") }
+
+// whole reads everything; what it decodes to is never longer than sizeMax.
+func (c *ChunkReader) whole(sizeMax int) ([]byte, error) {
+	decoded := bytes.NewBuffer(make([]byte, 0, sizeMax))
+	if _, err := io.Copy(decoded, c); err != nil {
+		return nil, err
+	}
+	if _, err := c.src.ReadByte(); !errors.Is(err, io.EOF) {
+		return nil, malformedChunk() // something stands behind the end
+	}
+	return decoded.Bytes(), nil
 }
 
 // Trailer returns the trailing headers; they are complete after io.EOF.

@@ -93,7 +93,7 @@ func (c *Claim) Verify(r *http.Request, key Key, payload Payload) error {
 }
 
 // Streaming reports whether the body is aws-chunked.
-func (c *Claim) Streaming() bool { return strings.HasPrefix(c.ContentSHA256, "STREAMING-") }
+func (c *Claim) Streaming() bool { return Streaming(c.ContentSHA256) }
 
 // payloadHash is the last line of the canonical request.
 func (c *Claim) payloadHash(p Payload) (string, error) {
