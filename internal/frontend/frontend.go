@@ -94,6 +94,10 @@ func (f *Frontend) Reserve(id record.FunctionID, version string, concurrency int
 	f.counter.Reserve(id, version, concurrency)
 }
 
+// Share keeps a function to its reserved concurrency, and that for it; a negative one takes
+// that back.
+func (f *Frontend) Share(id record.FunctionID, reserved int) { f.counter.Share(id, reserved) }
+
 // Invoke is the slot of the operation in api/lambda. It runs after authorisation. A
 // client that goes away changes nothing: the invoke runs to its end, as in AWS.
 func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.InvocationRequest) (*api.InvocationResponse, error) {

@@ -62,12 +62,20 @@ func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
 	return Answer{Result: res, ExecutedVersion: fn.Version, TraceID: in.TraceID}, nil
 }
 
+// refused is the fault of an invoke that was not admitted.
+func (f *Frontend) refused(id record.FunctionID) error {
+	if f.counter.Shared(id) {
+		return throttledBy(api.ThrottleReasonReservedFunctionConcurrentInvocationLimitExceeded)
+	}
+	return throttled()
+}
+
 // admit counts an invoke and has it run.
 func (f *Frontend) admit(fn *record.Function, in *worker.Invocation) (worker.Result, error) {
 	admitted, ok := f.counter.Acquire(fn.ID, fn.Version)
 	if !ok {
 		f.meter.Throttled(fn, "")
-		return worker.Result{}, throttled()
+		return worker.Result{}, f.refused(fn.ID)
 	}
 	f.meter.Began(fn, "")
 	res, err := f.invoker.Invoke(fn, "", in)

@@ -44,6 +44,7 @@ type node struct {
 	usage     *metering.Meter
 	functions *record.Functions
 	aliases   *record.View[record.Qualified, record.Alias]
+	reserved  *record.View[record.Qualified, record.Concurrency]
 	isolation *isolation
 	memoryMiB int // what all environments together may promise
 	worker    *worker.Worker
@@ -96,6 +97,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	}
 	n.functions = record.NewFunctions(n.storage.store, n.log)
 	n.aliases = record.Aliases.View(n.storage.store, n.log)
+	n.reserved = record.Concurrencies.View(n.storage.store, n.log)
 	if err := n.assembleInvokePath(ctx); err != nil {
 		return err
 	}
@@ -169,7 +171,11 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	n.functions.Subscribe(n.snapshots.functionChanged)
 	n.provision = assignment.NewProvisioner(n.assigner, n.functions, record.NewTable(n.storage.store), meter)
 	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Meter: meter, Concurrency: n.config.Concurrency})
-	return err
+	if err != nil {
+		return err
+	}
+	n.reserved.Subscribe(n.reservedChanged)
+	return nil
 }
 
 // serve tells that the node is ready, answers, and drains when ctx ends.
@@ -187,7 +193,8 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	}
 	start("function records", n.functions.Run)
 	start("alias records", n.aliases.Run)
-	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready()} {
+	start("records of reserved concurrency", n.reserved.Run)
+	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready()} {
 		select {
 		case <-filled:
 		case err := <-failed:

@@ -36,3 +36,12 @@ func (n *node) provisionedChanged(id record.FunctionID, version string, config *
 	n.frontend.Reserve(id, version, reserved)
 	n.provision.Changed(id, version, config)
 }
+
+// reservedChanged: a function runs within its reserved concurrency, and others without.
+func (n *node) reservedChanged(c record.ViewChange[record.Qualified, record.Concurrency]) {
+	reserved := -1
+	if c.After != nil {
+		reserved = c.After.Reserved
+	}
+	n.frontend.Share(c.Key.ID, reserved)
+}

@@ -22,7 +22,7 @@ func (c *Control) getAccountSettings(ctx context.Context, call *wire.Call, _ *ap
 	if err != nil {
 		return nil, err
 	}
-	provisioned, err := c.provisionedExecutions(ctx, scopeOf(call))
+	set, err := c.setAside(ctx, scopeOf(call))
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +32,8 @@ func (c *Control) getAccountSettings(ctx context.Context, call *wire.Call, _ *ap
 			CodeSizeZipped:       wire.Ptr(int64(artifact.ZipBytesMax)),
 			ConcurrentExecutions: wire.Ptr(int32(c.limits.ConcurrentExecutions)),
 			TotalCodeSize:        wire.Ptr(c.limits.TotalCodeBytes),
-			// Nothing can be reserved yet; what is provisioned is not for others.
-			UnreservedConcurrentExecutions: wire.Ptr(int32(max(0, c.limits.ConcurrentExecutions-provisioned))),
+			// What is provisioned is not for others either.
+			UnreservedConcurrentExecutions: wire.Ptr(int32(max(0, c.limits.ConcurrentExecutions-set.total()))),
 		},
 		AccountUsage: &api.AccountUsage{FunctionCount: wire.Ptr(functions), TotalCodeSize: wire.Ptr(bytes)},
 	}, nil

@@ -85,6 +85,12 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:DeleteAlias", in.FunctionName, nil)}
 	case *api.ListAliasesRequest:
 		return []demand{c.onFunction(call, "lambda:ListAliases", in.FunctionName, nil)}
+	case *api.PutFunctionConcurrencyRequest:
+		return []demand{c.onFunction(call, "lambda:PutFunctionConcurrency", in.FunctionName, nil)}
+	case *api.GetFunctionConcurrencyRequest:
+		return []demand{c.onFunction(call, "lambda:GetFunctionConcurrency", in.FunctionName, nil)}
+	case *api.DeleteFunctionConcurrencyRequest:
+		return []demand{c.onFunction(call, "lambda:DeleteFunctionConcurrency", in.FunctionName, nil)}
 	case *api.PutProvisionedConcurrencyConfigRequest:
 		return []demand{c.onFunction(call, "lambda:PutProvisionedConcurrencyConfig", in.FunctionName, in.Qualifier)}
 	case *api.GetProvisionedConcurrencyConfigRequest:

@@ -69,7 +69,10 @@ func (c *Control) deleteVersion(ctx context.Context, n record.Name) error {
 
 // dropDependents removes what belongs to a function and is no version of it.
 func (c *Control) dropDependents(ctx context.Context, id record.FunctionID) error {
-	return dropAll(ctx, c.records, record.Aliases, id)
+	return errors.Join(
+		dropAll(ctx, c.records, record.Aliases, id),
+		dropAll(ctx, c.records, record.Concurrencies, id),
+	)
 }
 
 // dropAll removes everything of one kind that a function has, page by page.

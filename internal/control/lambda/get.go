@@ -36,6 +36,13 @@ func (c *Control) getFunction(ctx context.Context, call *wire.Call, in *api.GetF
 	if len(tags) > 0 {
 		out.Tags = tags
 	}
+	if n.Qualifier == "" {
+		if reserved, err := c.reservedOf(ctx, n.ID); err != nil {
+			return nil, err
+		} else if reserved != nil {
+			out.Concurrency = &api.Concurrency{ReservedConcurrentExecutions: reserved}
+		}
+	}
 	return out, nil
 }
 

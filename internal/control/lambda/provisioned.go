@@ -42,11 +42,34 @@ const (
 )
 
 func (c *Control) putProvisionedConcurrencyConfig(ctx context.Context, call *wire.Call, in *api.PutProvisionedConcurrencyConfigRequest) (*api.PutProvisionedConcurrencyConfigResponse, error) {
-	f, err := c.provisionable(ctx, call, in.FunctionName, in.Qualifier, provisionOfLatest)
+	var p *record.Provisioned
+	for attempt := 0; p == nil; attempt++ {
+		f, err := c.provisionable(ctx, call, in.FunctionName, in.Qualifier, provisionOfLatest)
+		if err != nil {
+			return nil, err
+		}
+		if attempt == commitAttemptsMax {
+			return nil, updateInProgress(f.ID)
+		}
+		if p, err = c.provision(ctx, f, int(value(in.ProvisionedConcurrentExecutions))); err != nil {
+			return nil, err
+		}
+	}
+	shown := shownProvisioned(p)
+	return &api.PutProvisionedConcurrencyConfigResponse{
+		RequestedProvisionedConcurrentExecutions: shown.RequestedProvisionedConcurrentExecutions,
+		AvailableProvisionedConcurrentExecutions: shown.AvailableProvisionedConcurrentExecutions,
+		AllocatedProvisionedConcurrentExecutions: shown.AllocatedProvisionedConcurrentExecutions,
+		Status:                                   shown.Status, StatusReason: shown.StatusReason, LastModified: shown.LastModified,
+	}, nil
+}
+
+// provision configures a version, and returns nil if somebody else came in between.
+func (c *Control) provision(ctx context.Context, f record.Stored, requested int) (*record.Provisioned, error) {
+	promise, err := c.promise(ctx, record.Scope{Account: f.ID.Account, Region: f.ID.Region})
 	if err != nil {
 		return nil, err
 	}
-	requested := int(value(in.ProvisionedConcurrentExecutions))
 	if err := c.mayProvision(ctx, f.Function, requested); err != nil {
 		return nil, err
 	}
@@ -63,18 +86,11 @@ func (c *Control) putProvisionedConcurrencyConfig(ctx context.Context, call *wir
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.table.Commit(ctx, guard, write); errors.Is(err, store.ErrConflict) {
-		return nil, updateInProgress(f.ID)
-	} else if err != nil {
-		return nil, fault(err)
+	_, err = c.table.Commit(ctx, guard, promise, write)
+	if errors.Is(err, store.ErrConflict) {
+		return nil, nil
 	}
-	shown := shownProvisioned(p)
-	return &api.PutProvisionedConcurrencyConfigResponse{
-		RequestedProvisionedConcurrentExecutions: shown.RequestedProvisionedConcurrentExecutions,
-		AvailableProvisionedConcurrentExecutions: shown.AvailableProvisionedConcurrentExecutions,
-		AllocatedProvisionedConcurrentExecutions: shown.AllocatedProvisionedConcurrentExecutions,
-		Status:                                   shown.Status, StatusReason: shown.StatusReason, LastModified: shown.LastModified,
-	}, nil
+	return p, fault(err)
 }
 
 // mayProvision refuses what can never be READY.
@@ -85,11 +101,19 @@ func (c *Control) mayProvision(ctx context.Context, f *record.Function, requeste
 	if f.Snapshotted() {
 		return invalid("Provisioned Concurrency is not supported for SnapStart enabled functions.")
 	}
-	others, otherMiB, err := c.provisionedOf(ctx, f)
+	set, err := c.setAside(ctx, record.Scope{Account: f.ID.Account, Region: f.ID.Region})
 	if err != nil {
 		return err
 	}
-	if least := min(unreservedMin, c.limits.ConcurrentExecutions/10); others+requested > c.limits.ConcurrentExecutions-least {
+	before, otherMiB, err := c.provisionedBefore(ctx, f)
+	if err != nil {
+		return err
+	}
+	set.provisioned[f.ID] += requested - before
+	if reserved, is := set.reserved[f.ID]; is && set.provisioned[f.ID] > reserved {
+		return invalid("Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function")
+	}
+	if least := c.unreservedLeast(); set.total() > c.limits.ConcurrentExecutions-least {
 		return invalid("Specified ProvisionedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", least)
 	}
 	if c.limits.MemoryMiB > 0 && otherMiB+requested*f.MemoryMiB > c.limits.MemoryMiB {
@@ -99,32 +123,19 @@ func (c *Control) mayProvision(ctx context.Context, f *record.Function, requeste
 	return nil
 }
 
-// provisionedOf counts what is provisioned already beside f: executions of its account, and
-// memory of all accounts.
-func (c *Control) provisionedOf(ctx context.Context, f *record.Function) (executions, memoryMiB int, err error) {
+// provisionedBefore is what is provisioned of f already, and the memory of what is beside it,
+// of all accounts.
+func (c *Control) provisionedBefore(ctx context.Context, f *record.Function) (executions, otherMiB int, err error) {
 	err = c.table.EachProvisioned(ctx, func(p *record.Provisioned) {
 		if p.ID == f.ID && p.Version == f.Version {
+			executions = p.Requested
 			return
 		}
-		if p.ID.Account == f.ID.Account && p.ID.Region == f.ID.Region {
-			executions += p.Requested
-		}
 		if other, ok := c.functions.Function(p.ID, p.Version); ok {
-			memoryMiB += p.Requested * other.MemoryMiB
+			otherMiB += p.Requested * other.MemoryMiB
 		}
 	})
-	return executions, memoryMiB, fault(err)
-}
-
-// provisionedExecutions is what an account has provisioned.
-func (c *Control) provisionedExecutions(ctx context.Context, scope record.Scope) (int, error) {
-	n := 0
-	err := c.table.EachProvisioned(ctx, func(p *record.Provisioned) {
-		if p.ID.Account == scope.Account && p.ID.Region == scope.Region {
-			n += p.Requested
-		}
-	})
-	return n, fault(err)
+	return executions, otherMiB, fault(err)
 }
 
 func (c *Control) getProvisionedConcurrencyConfig(ctx context.Context, call *wire.Call, in *api.GetProvisionedConcurrencyConfigRequest) (*api.GetProvisionedConcurrencyConfigResponse, error) {

@@ -209,6 +209,27 @@ var scenarios = map[string]scenario{
 		}
 		r.match("get_provisioned_postwait", r.get("GetProvisionedConcurrencyConfig", version))
 	},
+	"TestLambdaConcurrency::test_lambda_concurrency_crud": func(r *recording, _ string) {
+		r.make(nil)
+		r.match("get_function_concurrency_default", r.get("GetFunctionConcurrency", nil))
+		r.match("put_function_concurrency", r.get("PutFunctionConcurrency", object{"ReservedConcurrentExecutions": 0}))
+		r.match("get_function_concurrency_updated", r.get("GetFunctionConcurrency", nil))
+		r.get("DeleteFunctionConcurrency", nil)
+		r.match("get_function_concurrency_deleted", r.get("GetFunctionConcurrency", nil))
+	},
+	"TestLambdaReservedConcurrency::test_function_concurrency": func(r *recording, _ string) {
+		r.make(nil)
+		r.match("put_function_concurrency_with_reserved_0", r.get("PutFunctionConcurrency", object{"ReservedConcurrentExecutions": 0}))
+		r.match("put_function_concurrency_with_reserved_1", r.get("PutFunctionConcurrency", object{"ReservedConcurrentExecutions": 1}))
+		r.match("get_function_concurrency", r.get("GetFunctionConcurrency", nil))
+		r.match("delete_response", r.get("DeleteFunctionConcurrency", nil))
+		r.match("get_function_concurrency_after_delete", r.get("GetFunctionConcurrency", nil))
+	},
+	"TestLambdaReservedConcurrency::test_function_concurrency_limits": func(r *recording, _ string) {
+		r.make(nil)
+		r.match("put_function_concurrency_account_limit_exceeded", r.get("PutFunctionConcurrency", object{"ReservedConcurrentExecutions": 1001}))
+		r.match("put_function_concurrency_below_unreserved_min_value", r.get("PutFunctionConcurrency", object{"ReservedConcurrentExecutions": 901}))
+	},
 	"TestLambdaProvisionedConcurrency::test_provisioned_concurrency_exceptions": func(r *recording, _ string) {
 		r.ask("CreateFunction", r.params(object{"Handler": "handler.handler", "Runtime": "python3.12", "Timeout": 30, "Environment": object{"Variables": object{}}}))
 		r.settleAll()

@@ -29,13 +29,16 @@ type account struct {
 	// taken is what of the limit is running or reserved for somebody.
 	taken    atomic.Int64
 	reserved atomic.Pointer[map[record.Name]*reservation] // never changed, only replaced; nil: none
-	mu       sync.Mutex                                   // guards the reservations and their replacement
+	shares   atomic.Pointer[map[record.FunctionID]*share] // likewise
+	mu       sync.Mutex                                   // guards the reservations, and the replacement of both
 }
 
 // Admission is one invoke that may run. It is released once.
 type Admission struct {
 	account *account
-	in      *reservation // nil: it runs in what nobody has reserved
+	in      *reservation // nil: it runs in what nobody has reserved, or in a share
+	share   *share
+	part    *part // of the share, or nil
 }
 
 // New makes a counter that admits limit invokes of each account at once.
@@ -51,13 +54,21 @@ func New(limit int) *Counter {
 // Limit is how many invokes of an account may run at once.
 func (c *Counter) Limit() int { return int(c.limit) }
 
-// Acquire admits one more invoke of a version, or not: in what is reserved for it, else in
-// what nobody has reserved.
+// Acquire admits one more invoke of a version, or not: of a function with a share only in that;
+// else in what is reserved for the version, else in what nobody has reserved.
 func (c *Counter) Acquire(id record.FunctionID, version string) (Admission, bool) {
 	a := c.account(scopeOf(id))
+	for s := a.share(id); s != nil; s = a.share(id) {
+		if a.crowded(c.limit) {
+			return Admission{}, false
+		}
+		if p, ok, gone := s.enter(version); !gone {
+			return Admission{account: a, share: s, part: p}, ok
+		}
+	}
 	if all := a.reserved.Load(); all != nil {
 		if r := (*all)[record.Name{ID: id, Qualifier: version}]; r != nil && a.enter(r, c.limit) {
-			return Admission{a, r}, true
+			return Admission{account: a, in: r}, true
 		}
 	}
 	for {
@@ -74,12 +85,26 @@ func (c *Counter) Acquire(id record.FunctionID, version string) (Admission, bool
 // Release ends an admitted invoke.
 func (ad Admission) Release() {
 	give := int64(1)
-	if ad.in != nil {
+	switch {
+	case ad.share != nil:
+		give = ad.share.leave(ad.part)
+	case ad.in != nil:
 		give = ad.account.leave(ad.in)
 	}
 	if give > 0 && ad.account.taken.Add(-give) < 0 {
 		panic("counting: an invoke was released that was never admitted")
 	}
+}
+
+// crowded: more is taken than the limit, by what ran before something was reserved, and as
+// much as the limit really runs.
+func (a *account) crowded(limit int64) bool {
+	if a.taken.Load() <= limit {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.running() >= limit
 }
 
 // Running is how many invokes of an account run now. While it changes it is not exact.

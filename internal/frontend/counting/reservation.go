@@ -20,12 +20,21 @@ func (c *Counter) Reserve(id record.FunctionID, version string, n int) {
 	a := c.account(scopeOf(id))
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	n = max(n, 0)
+	if s := a.share(id); s != nil {
+		s.provision(version, int64(n))
+		return
+	}
+	a.reserve(id, version, int64(n))
+}
+
+// reserve is Reserve outside of a share; it needs mu.
+func (a *account) reserve(id record.FunctionID, version string, n int64) {
 	name := record.Name{ID: id, Qualifier: version}
 	all := map[record.Name]*reservation{}
 	if old := a.reserved.Load(); old != nil {
 		all = maps.Clone(*old)
 	}
-	n = max(n, 0)
 	r := all[name]
 	switch {
 	case r == nil && n == 0:
@@ -36,13 +45,26 @@ func (c *Counter) Reserve(id record.FunctionID, version string, n int) {
 	case n == 0:
 		delete(all, name)
 	}
-	a.taken.Add(max(int64(n), r.running) - max(r.size, r.running))
-	r.size = int64(n)
+	a.taken.Add(max(n, r.running) - max(r.size, r.running))
+	r.size = n
 	if len(all) == 0 {
 		a.reserved.Store(nil)
 		return
 	}
 	a.reserved.Store(&all)
+}
+
+// reservedOf is what is reserved for the versions of a function outside of a share; it needs mu.
+func (a *account) reservedOf(id record.FunctionID) map[string]int64 {
+	sizes := map[string]int64{}
+	if all := a.reserved.Load(); all != nil {
+		for name, r := range *all {
+			if name.ID == id {
+				sizes[name.Qualifier] = r.size
+			}
+		}
+	}
+	return sizes
 }
 
 // enter admits an invoke in its version's reservation. More can be taken than the limit: by what
@@ -79,6 +101,13 @@ func (a *account) running() int64 {
 	if all := a.reserved.Load(); all != nil {
 		for _, r := range *all {
 			n -= max(0, r.size-r.running)
+		}
+	}
+	if all := a.shares.Load(); all != nil {
+		for _, s := range *all {
+			s.mu.Lock()
+			n -= max(0, s.size-s.running)
+			s.mu.Unlock()
 		}
 	}
 	return n
