@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"net/http"
+
 	"github.com/lambdad/lambdad/internal/wire/jsoncodec"
 	"github.com/lambdad/lambdad/internal/wire/shape"
 )
@@ -45,7 +47,17 @@ func (c awsJSON) fault(x *exchange, f Fault) {
 		enc.Field("message", f.FaultMessage())
 	}
 	enc.End()
-	_ = x.write(x.faultStatus(f), c.contentType(), enc.Bytes())
+	_ = x.write(c.status(x, f), c.contentType(), enc.Bytes())
+}
+
+// status is 400 for every refusal: services that were born with this protocol know no 403 (recorded by users of
+// Logs, DynamoDB and others: "400 Bad Request" with UnrecognizedClientException, AccessDeniedException and the like).
+func (awsJSON) status(x *exchange, f Fault) int {
+	status := x.faultStatus(f)
+	if status == http.StatusForbidden && (x.endpoint == nil || !x.endpoint.QueryCompatible) {
+		return http.StatusBadRequest
+	}
+	return status
 }
 
 // faultStatus is the status of a fault. Where a service once spoke the query

@@ -98,6 +98,9 @@ func refusal(p []byte) (status int, reason string, ok bool) {
 	if !found {
 		return 0, "", false
 	}
+	if bytes.HasPrefix(line, []byte("HTTP/1.1 417 ")) { // nobody else answers that
+		return http.StatusExpectationFailed, "the Expect header is unknown", true
+	}
 	body, found := bytes.CutPrefix(rest, []byte("Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"))
 	if !found {
 		return 0, "", false

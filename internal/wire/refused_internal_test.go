@@ -23,3 +23,28 @@ func FuzzRefuse(f *testing.F) {
 		}
 	})
 }
+
+func TestRefusesUnknownExpectations(t *testing.T) {
+	status, _, ok := refusal([]byte("HTTP/1.1 417 Expectation Failed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+	if !ok || status != http.StatusExpectationFailed {
+		t.Errorf("%d %v", status, ok)
+	}
+}
+
+// Services that were born with JSON say 400 where others say 403; those that once spoke the query protocol do not.
+func TestStatusOfRefusals(t *testing.T) {
+	denied := NewFault(http.StatusForbidden, "AccessDeniedException", "no")
+	old := &endpoint{Service: &Service{QueryCompatible: true}}
+	for _, tc := range []struct {
+		endpoint *endpoint
+		fault    Fault
+		want     int
+	}{
+		{nil, denied, 400}, {&endpoint{Service: &Service{}}, denied, 400}, {old, denied, 403},
+		{nil, NewFault(http.StatusRequestEntityTooLarge, "x", "y"), 413},
+	} {
+		if got := (awsJSON{}).status(&exchange{endpoint: tc.endpoint}, tc.fault); got != tc.want {
+			t.Errorf("%v %v: %d, want %d", tc.endpoint, tc.fault, got, tc.want)
+		}
+	}
+}

@@ -76,7 +76,9 @@ func Signed(r *http.Request) bool {
 
 // Parse reads the claim out of the Authorization header or the query.
 func Parse(r *http.Request) (Claim, error) {
-	if auth := r.Header["Authorization"]; len(auth) > 0 && auth[0] != "" {
+	if auth := r.Header["Authorization"]; len(auth) > 1 {
+		return Claim{}, fail(ErrIncomplete, "The Authorization header must appear once.")
+	} else if len(auth) > 0 && auth[0] != "" {
 		return parseHeader(r, auth[0])
 	}
 	if Signed(r) {
@@ -156,7 +158,9 @@ func parseQuery(r *http.Request) (Claim, error) {
 		if q.Get(name) == "" {
 			return c, fail(ErrIncomplete, "AWS query-string parameters must include '"+name+"'. Re-examine the query-string parameters.")
 		}
-		if len(q[name]) > 1 {
+	}
+	for name, values := range q {
+		if len(values) > 1 && strings.HasPrefix(name, "X-Amz-") {
 			return c, fail(ErrIncomplete, "AWS query-string parameter '"+name+"' must appear once.")
 		}
 	}
@@ -176,9 +180,10 @@ func parseQuery(r *http.Request) (Claim, error) {
 	// The services other than S3 accept a presigned request without a life
 	// and then treat it as a signed one: 15 minutes around its date.
 	c.Expires = SkewMax
-	if s := q.Get("X-Amz-Expires"); s != "" {
+	if q.Has("X-Amz-Expires") {
+		s := q.Get("X-Amz-Expires")
 		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
+		if err != nil || s[0] == '+' {
 			return c, fail(ErrIncomplete, "X-Amz-Expires should be a number")
 		}
 		if n < 0 {
@@ -303,8 +308,6 @@ func unhex(b byte) (byte, bool) {
 		return b - '0', true
 	case 'a' <= b && b <= 'f':
 		return b - 'a' + 10, true
-	case 'A' <= b && b <= 'F':
-		return b - 'A' + 10, true
 	}
-	return 0, false
+	return 0, false // upper case, too: a signature is lower-case hexadecimal
 }

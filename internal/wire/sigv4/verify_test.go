@@ -68,6 +68,15 @@ func TestRefusals(t *testing.T) {
 		{"query too long a life", query(whole + "&X-Amz-Expires=604801"), ErrIncomplete, "less than a week"},
 		{"query negative life", query(whole + "&X-Amz-Expires=-1"), ErrIncomplete, "non-negative"},
 		{"query not a number", query(whole + "&X-Amz-Expires=x"), ErrIncomplete, "number"},
+		{"query empty life", query(whole + "&X-Amz-Expires="), ErrIncomplete, "number"},
+		{"query signed life", query(whole + "&X-Amz-Expires=%2B5"), ErrIncomplete, "number"},
+		{"query two lives", query(whole + "&X-Amz-Expires=5&X-Amz-Expires=604800"), ErrIncomplete, "once"},
+		{"query two tokens", query(whole + "&X-Amz-Security-Token=a&X-Amz-Security-Token=b"), ErrIncomplete, "once"},
+		{"two signatures", func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, ErrIncomplete, "once"},
+		{"upper case", func(r *http.Request) {
+			head, signature, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
+			r.Header.Set("Authorization", head+"Signature="+strings.ToUpper(signature))
+		}, ErrMismatch, "does not match"},
 		{"query signature", query(whole), ErrUnsignedHeader, "must be"},
 	}
 	for _, test := range tests {
