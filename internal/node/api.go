@@ -24,6 +24,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 	options := lambda.Options{
 		Store:       n.storage.store,
 		Functions:   n.functions,
+		Policies:    n.policies,
 		Artifacts:   n.storage.artifacts,
 		Runtimes:    n.storage.catalog,
 		Isolation:   n.isolation,

@@ -45,6 +45,7 @@ type node struct {
 	functions *record.Functions
 	aliases   *record.View[record.Qualified, record.Alias]
 	reserved  *record.View[record.Qualified, record.Concurrency]
+	policies  *record.View[record.Qualified, record.Policy]
 	isolation *isolation
 	memoryMiB int // what all environments together may promise
 	worker    *worker.Worker
@@ -98,6 +99,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	n.functions = record.NewFunctions(n.storage.store, n.log)
 	n.aliases = record.Aliases.View(n.storage.store, n.log)
 	n.reserved = record.Concurrencies.View(n.storage.store, n.log)
+	n.policies = record.Policies.View(n.storage.store, n.log)
 	if err := n.assembleInvokePath(ctx); err != nil {
 		return err
 	}
@@ -170,7 +172,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	n.snapshots = newSnapshotter(n.functions, record.NewTable(n.storage.store), n.log, n.makeSnapshot)
 	n.functions.Subscribe(n.snapshots.functionChanged)
 	n.provision = assignment.NewProvisioner(n.assigner, n.functions, record.NewTable(n.storage.store), meter)
-	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Meter: meter, Concurrency: n.config.Concurrency})
+	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Meter: meter, CrossAccount: n.config.Auth != AuthNone, Concurrency: n.config.Concurrency})
 	if err != nil {
 		return err
 	}
@@ -194,7 +196,8 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	start("function records", n.functions.Run)
 	start("alias records", n.aliases.Run)
 	start("records of reserved concurrency", n.reserved.Run)
-	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready()} {
+	start("policy records", n.policies.Run)
+	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.policies.Ready()} {
 		select {
 		case <-filled:
 		case err := <-failed:

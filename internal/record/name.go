@@ -108,13 +108,17 @@ func (n Name) Qualify(qualifier string) (Name, error) {
 	return n, nil
 }
 
-// ParseQualified is ParseName and Qualify in one step.
+// ParseQualified is ParseName and Qualify in one step; likewise with ErrOtherAccount.
 func ParseQualified(name, qualifier string, scope Scope) (Name, error) {
 	n, err := ParseName(name, scope)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrOtherAccount) {
 		return n, err
 	}
-	return n.Qualify(qualifier)
+	n, mismatch := n.Qualify(qualifier)
+	if mismatch != nil {
+		return n, mismatch
+	}
+	return n, err
 }
 
 // ValidQualifier reports whether s can be a version or an alias.

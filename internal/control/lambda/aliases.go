@@ -20,7 +20,7 @@ const weightsMax = 1
 // The texts here are AWS's (recorded: TestLambdaAlias).
 
 func (c *Control) createAlias(ctx context.Context, call *wire.Call, in *api.CreateAliasRequest) (*api.AliasConfiguration, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (c *Control) createAlias(ctx context.Context, call *wire.Call, in *api.Crea
 }
 
 func (c *Control) updateAlias(ctx context.Context, call *wire.Call, in *api.UpdateAliasRequest) (*api.AliasConfiguration, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (c *Control) routable(ctx context.Context, id record.FunctionID, alias *rec
 }
 
 func (c *Control) getAlias(ctx context.Context, call *wire.Call, in *api.GetAliasRequest) (*api.AliasConfiguration, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (c *Control) getAlias(ctx context.Context, call *wire.Call, in *api.GetAlia
 
 // deleteAlias is content when there is none.
 func (c *Control) deleteAlias(ctx context.Context, call *wire.Call, in *api.DeleteAliasRequest) error {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (c *Control) deleteAlias(ctx context.Context, call *wire.Call, in *api.Dele
 }
 
 func (c *Control) listAliases(ctx context.Context, call *wire.Call, in *api.ListAliasesRequest) (*api.ListAliasesResponse, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}

@@ -2,18 +2,33 @@ package lambda
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/wire"
 )
 
-// Authorizer decides whether the caller may do an action on resources. It
+// Authorizer decides whether the caller may do an action on a resource. It
 // returns the fault to answer, nil to go on.
 type Authorizer interface {
-	Authorize(ctx context.Context, call *wire.Call, action string, resources []string, conditions map[string][]string) error
+	AuthorizeAccess(ctx context.Context, call *wire.Call, access iam.Access) error
+}
+
+// crossAccount are the operations that a function's resource-based policy can open to other
+// accounts. Source: Lambda developer guide, "Granting Lambda function access to other
+// accounts", its list of actions. Each of them has a line on the function in demands.
+var crossAccount = map[string]bool{
+	"CreateAlias": true, "DeleteAlias": true, "DeleteFunction": true, "DeleteFunctionConcurrency": true,
+	"DeleteProvisionedConcurrencyConfig": true, "GetAlias": true, "GetFunction": true, "GetFunctionConcurrency": true,
+	"GetFunctionConfiguration": true, "GetPolicy": true, "GetProvisionedConcurrencyConfig": true, "Invoke": true, "ListAliases": true,
+	"ListProvisionedConcurrencyConfigs": true, "ListTags": true, "ListVersionsByFunction": true, "PublishVersion": true,
+	"PutFunctionConcurrency": true, "PutProvisionedConcurrencyConfig": true, "TagResource": true, "UntagResource": true,
+	"UpdateAlias": true, "UpdateFunctionCode": true,
 }
 
 // anyResource is the resource of actions that have none.
@@ -27,13 +42,16 @@ type demand struct {
 	action     string
 	resource   string
 	conditions map[string][]string
+	owner      aws.AccountID // of the resource; "" is the caller's account
+	policies   []string      // on the resource
 }
 
 // authorizeCall asks for everything that an operation demands. It runs before the
 // request is validated: a name that is none is left to validation, on "*".
 func (c *Control) authorizeCall(ctx context.Context, call *wire.Call, operation string, in any) error {
 	for _, d := range c.demands(call, operation, in) {
-		if err := c.authorize.Authorize(ctx, call, d.action, []string{d.resource}, d.conditions); err != nil {
+		access := iam.Access{Action: d.action, Resource: d.resource, Owner: d.owner, Conditions: d.conditions, ResourcePolicies: d.policies}
+		if err := c.authorize.AuthorizeAccess(ctx, call, access); err != nil {
 			return err
 		}
 	}
@@ -85,6 +103,17 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:DeleteAlias", in.FunctionName, nil)}
 	case *api.ListAliasesRequest:
 		return []demand{c.onFunction(call, "lambda:ListAliases", in.FunctionName, nil)}
+	case *api.AddPermissionRequest:
+		own := c.onFunction(call, "lambda:AddPermission", in.FunctionName, in.Qualifier)
+		own.conditions = with(own.conditions, map[string][]string{"lambda:Principal": {value(in.Principal)}})
+		if in.FunctionUrlAuthType != nil {
+			own.conditions["lambda:FunctionUrlAuthType"] = []string{*in.FunctionUrlAuthType}
+		}
+		return []demand{own}
+	case *api.RemovePermissionRequest:
+		return []demand{c.onFunction(call, "lambda:RemovePermission", in.FunctionName, in.Qualifier)}
+	case *api.GetPolicyRequest:
+		return []demand{c.onFunction(call, "lambda:GetPolicy", in.FunctionName, in.Qualifier)}
 	case *api.PutFunctionConcurrencyRequest:
 		return []demand{c.onFunction(call, "lambda:PutFunctionConcurrency", in.FunctionName, nil)}
 	case *api.GetFunctionConcurrencyRequest:
@@ -128,10 +157,13 @@ func (c *Control) onFunction(call *wire.Call, action string, name, qualifier *st
 		// allowed anything at all here.
 		return demand{action: action, resource: anyResource}
 	}
-	if err == nil && qualifier != nil && record.ValidQualifier(*qualifier) {
+	if (err == nil || errors.Is(err, record.ErrOtherAccount)) && qualifier != nil && record.ValidQualifier(*qualifier) {
 		n.Qualifier = *qualifier
 	}
-	d := demand{action: action, resource: n.ARN(), conditions: map[string][]string{}}
+	d := demand{action: action, resource: n.ARN(), owner: n.ID.Account, conditions: map[string][]string{}}
+	if p, ok := c.policies.Get(n.PolicyKey()); ok {
+		d.policies = []string{p.Document}
+	}
 	if f, ok := c.functions.Function(n.ID, record.Latest); ok {
 		for key, v := range f.Tags {
 			d.conditions["aws:ResourceTag/"+key] = []string{v}

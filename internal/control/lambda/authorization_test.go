@@ -9,21 +9,24 @@ import (
 	"testing"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/wire"
 )
 
 type authorizerFake struct {
 	asked []string
+	last  iam.Access
 	deny  string
 }
 
-func (a *authorizerFake) Authorize(_ context.Context, _ *wire.Call, action string, resources []string, conditions map[string][]string) error {
-	line := action + " " + strings.Join(resources, ",")
-	for _, key := range slices.Sorted(maps.Keys(conditions)) {
-		line += " " + key + "=" + strings.Join(conditions[key], ",")
+func (a *authorizerFake) AuthorizeAccess(_ context.Context, _ *wire.Call, access iam.Access) error {
+	line := access.Action + " " + access.Resource
+	for _, key := range slices.Sorted(maps.Keys(access.Conditions)) {
+		line += " " + key + "=" + strings.Join(access.Conditions[key], ",")
 	}
 	a.asked = append(a.asked, line)
-	if action == a.deny {
+	a.last = access
+	if access.Action == a.deny {
 		return wire.NewFault(403, "AccessDeniedException", "no")
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 // unqualified reads the name of a function for an operation that versions and aliases have
 // not. The text is AWS's, as its users quote it.
 func (c *Control) unqualified(ctx context.Context, call *wire.Call, name *string) (record.Qualified, error) {
-	n, err := named(call, name, nil)
+	n, err := c.named(call, name, nil)
 	if err != nil {
 		return record.Qualified{}, err
 	}
@@ -31,7 +31,7 @@ func (c *Control) putFunctionConcurrency(ctx context.Context, call *wire.Call, i
 	}
 	reserved := int(value(in.ReservedConcurrentExecutions))
 	for range commitAttemptsMax {
-		promise, err := c.promise(ctx, scopeOf(call))
+		promise, err := c.promise(ctx, record.Scope{Account: key.ID.Account, Region: key.ID.Region})
 		if err != nil {
 			return nil, err
 		}

@@ -65,10 +65,16 @@ type Limits struct {
 	MemoryMiB int
 }
 
-// Options of New. Store, Functions, Artifacts and Runtimes must be given.
+// Policies is the view of resource-based policies.
+type Policies interface {
+	Get(key record.Qualified) (*record.Policy, bool)
+}
+
+// Options of New. Store, Functions, Policies, Artifacts and Runtimes must be given.
 type Options struct {
 	Store     store.Records
 	Functions *record.Functions // the same view that the invoke path reads
+	Policies  Policies          // likewise
 	Artifacts Artifacts
 	Runtimes  Runtimes
 	// Roles is nil when nobody checks permissions (--auth=none).
@@ -89,6 +95,7 @@ type Control struct {
 	records   store.Records
 	table     *record.Table
 	functions *record.Functions
+	policies  Policies
 	artifacts Artifacts
 	runtimes  Runtimes
 	roles     Roles
@@ -129,6 +136,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		records:   o.Store,
 		table:     record.NewTable(o.Store),
 		functions: o.Functions,
+		policies:  o.Policies,
 		artifacts: o.Artifacts,
 		runtimes:  o.Runtimes,
 		roles:     o.Roles,
@@ -147,6 +155,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 // to frontend, and those not built stay empty.
 func (c *Control) Handlers() api.Handlers {
 	h := api.Handlers{
+		AddPermission:                      c.addPermission,
 		CreateAlias:                        c.createAlias,
 		CreateFunction:                     c.createFunction,
 		DeleteAlias:                        c.deleteAlias,
@@ -159,6 +168,7 @@ func (c *Control) Handlers() api.Handlers {
 		GetFunctionCodeSigningConfig:       c.getFunctionCodeSigningConfig,
 		GetFunctionConcurrency:             c.getFunctionConcurrency,
 		GetFunctionConfiguration:           c.getFunctionConfiguration,
+		GetPolicy:                          c.getPolicy,
 		GetProvisionedConcurrencyConfig:    c.getProvisionedConcurrencyConfig,
 		ListAliases:                        c.listAliases,
 		ListFunctions:                      c.listFunctions,
@@ -168,6 +178,7 @@ func (c *Control) Handlers() api.Handlers {
 		PutFunctionConcurrency:             c.putFunctionConcurrency,
 		PutProvisionedConcurrencyConfig:    c.putProvisionedConcurrencyConfig,
 		PublishVersion:                     c.publishVersion,
+		RemovePermission:                   c.removePermission,
 		TagResource:                        c.tagResource,
 		UntagResource:                      c.untagResource,
 		UpdateAlias:                        c.updateAlias,

@@ -80,7 +80,8 @@ func newHouse(t *testing.T, change ...func(*Options)) *house {
 func openHouse(t *testing.T, s store.Records, artifacts *artifact.Store, change ...func(*Options)) *house {
 	t.Helper()
 	r := &runtimesFake{missing: map[string]error{}}
-	o := Options{Store: s, Functions: record.NewFunctions(s, nil), Artifacts: artifacts, Runtimes: r, SettleAfter: time.Millisecond}
+	policies := record.Policies.View(s, nil)
+	o := Options{Store: s, Functions: record.NewFunctions(s, nil), Policies: policies, Artifacts: artifacts, Runtimes: r, SettleAfter: time.Millisecond}
 	for _, f := range change {
 		f(&o)
 	}
@@ -91,6 +92,7 @@ func openHouse(t *testing.T, s store.Records, artifacts *artifact.Store, change 
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { o.Functions.Run(ctx) })
+	wg.Go(func() { policies.Run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	select {
 	case <-o.Functions.Ready():

@@ -20,7 +20,7 @@ const (
 )
 
 func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.CreateFunctionRequest) (*api.FunctionConfiguration, error) {
-	n, err := named(call, in.FunctionName, nil)
+	n, err := c.named(call, in.FunctionName, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 const statusNoContent = 204
 
 func (c *Control) deleteFunction(ctx context.Context, call *wire.Call, in *api.DeleteFunctionRequest) (*api.DeleteFunctionResponse, error) {
-	n, err := named(call, in.FunctionName, in.Qualifier)
+	n, err := c.named(call, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +72,7 @@ func (c *Control) dropDependents(ctx context.Context, id record.FunctionID) erro
 	return errors.Join(
 		dropAll(ctx, c.records, record.Aliases, id),
 		dropAll(ctx, c.records, record.Concurrencies, id),
+		dropAll(ctx, c.records, record.Policies, id),
 	)
 }
 

@@ -34,8 +34,8 @@ func updateInProgress(id record.FunctionID) error {
 	return api.NewResourceConflictException("The operation cannot be performed at this time. An update is in progress for resource: " + id.ARN())
 }
 
-// foreign is the fault of a function of another account: only its resource-based policy
-// could let the caller in, and no function has one yet. The text is IAM's.
+// foreign is the fault of an operation that no resource-based policy opens to other accounts.
+// The text is IAM's.
 func foreign(call *wire.Call, n record.Name) error {
 	action := "lambda:" + call.Operation
 	return wire.NewFault(403, "AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s because no resource-based policy allows the %s action",

@@ -10,7 +10,7 @@ import (
 )
 
 func (c *Control) getFunction(ctx context.Context, call *wire.Call, in *api.GetFunctionRequest) (*api.GetFunctionResponse, error) {
-	n, err := named(call, in.FunctionName, in.Qualifier)
+	n, err := c.named(call, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (c *Control) getFunction(ctx context.Context, call *wire.Call, in *api.GetF
 }
 
 func (c *Control) getFunctionConfiguration(ctx context.Context, call *wire.Call, in *api.GetFunctionConfigurationRequest) (*api.FunctionConfiguration, error) {
-	n, err := named(call, in.FunctionName, in.Qualifier)
+	n, err := c.named(call, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (c *Control) getFunctionConfiguration(ctx context.Context, call *wire.Call,
 // getFunctionCodeSigningConfig answers as for a function that has none: none can be made
 // here, and CreateFunction refuses to name one.
 func (c *Control) getFunctionCodeSigningConfig(ctx context.Context, call *wire.Call, in *api.GetFunctionCodeSigningConfigRequest) (*api.GetFunctionCodeSigningConfigResponse, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func (c *Control) listEveryVersion(ctx context.Context, call *wire.Call, marker 
 }
 
 func (c *Control) listVersionsByFunction(ctx context.Context, call *wire.Call, in *api.ListVersionsByFunctionRequest) (*api.ListVersionsByFunctionResponse, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}

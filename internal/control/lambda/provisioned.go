@@ -21,7 +21,7 @@ const (
 // provisionable reads the name of a version for an operation on its provisioned concurrency, and
 // the version itself. There are no aliases yet: another qualifier names one that does not exist.
 func (c *Control) provisionable(ctx context.Context, call *wire.Call, name, qualifier *string, ofLatest string) (record.Stored, error) {
-	n, err := named(call, name, qualifier)
+	n, err := c.named(call, name, qualifier)
 	if err != nil {
 		return record.Stored{}, err
 	}
@@ -160,7 +160,7 @@ func (c *Control) getProvisionedConcurrencyConfig(ctx context.Context, call *wir
 }
 
 func (c *Control) listProvisionedConcurrencyConfigs(ctx context.Context, call *wire.Call, in *api.ListProvisionedConcurrencyConfigsRequest) (*api.ListProvisionedConcurrencyConfigsResponse, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func (c *Control) publishVersion(ctx context.Context, call *wire.Call, in *api.PublishVersionRequest) (*api.FunctionConfiguration, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}

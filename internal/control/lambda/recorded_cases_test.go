@@ -392,11 +392,6 @@ var scenarios = map[string]scenario{
 		r.settleAll()
 		r.match("second_publish_response", r.get("PublishVersion", object{"Description": "Second version description :)"}))
 	},
-	"TestLambdaPermissions::test_lambda_permission_fn_versioning": func(r *recording, _ string) {
-		r.make(nil)
-		r.match("publish_version_result", r.get("PublishVersion", nil))
-		r.match("get_function_result_after_publishing", r.get("GetFunction", nil))
-	},
 	"TestLambdaURL::test_lambda_url_invocation_exception": func(r *recording, _ string) {
 		r.make(nil)
 		r.match("get_fn_result", r.get("GetFunction", nil))

@@ -87,9 +87,11 @@ func (r *recording) ask(operation string, params object) object {
 		delete(body, member)
 		return url.PathEscape(params[member].(string))
 	})
-	for _, member := range []string{"Qualifier", "Marker", "MaxItems", "FunctionVersion"} {
-		if v, ok := body[member]; ok && op.Method != http.MethodPost {
+	for _, member := range []string{"Qualifier", "Marker", "MaxItems", "FunctionVersion", "RevisionId"} {
+		inQuery := op.Method != http.MethodPost && op.Method != http.MethodPut || member == "Qualifier"
+		if v, ok := body[member]; ok && inQuery {
 			query.Set(member, fmt.Sprint(v))
+			delete(body, member)
 		}
 	}
 	if keys, ok := body["TagKeys"]; ok {

@@ -21,7 +21,7 @@ const (
 )
 
 func (c *Control) listTags(ctx context.Context, call *wire.Call, in *api.ListTagsRequest) (*api.ListTagsResponse, error) {
-	n, err := taggable(call, value(in.Resource))
+	n, err := c.taggable(call, value(in.Resource))
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (c *Control) listTags(ctx context.Context, call *wire.Call, in *api.ListTag
 }
 
 func (c *Control) tagResource(ctx context.Context, call *wire.Call, in *api.TagResourceRequest) error {
-	n, err := taggable(call, value(in.Resource))
+	n, err := c.taggable(call, value(in.Resource))
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (c *Control) tagResource(ctx context.Context, call *wire.Call, in *api.TagR
 }
 
 func (c *Control) untagResource(ctx context.Context, call *wire.Call, in *api.UntagResourceRequest) error {
-	n, err := taggable(call, value(in.Resource))
+	n, err := c.taggable(call, value(in.Resource))
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *Control) untagResource(ctx context.Context, call *wire.Call, in *api.Un
 }
 
 // taggable reads the ARN of a resource that can have tags. Only functions exist here yet.
-func taggable(call *wire.Call, resource string) (record.Name, error) {
+func (c *Control) taggable(call *wire.Call, resource string) (record.Name, error) {
 	arn, err := aws.ParseARN(resource)
 	if err != nil {
 		return record.Name{}, constraint(resource, "resource", "Member must satisfy regular expression pattern: "+
@@ -88,7 +88,7 @@ func taggable(call *wire.Call, resource string) (record.Name, error) {
 	if !strings.HasPrefix(arn.Resource, "function:") {
 		return record.Name{}, api.NewResourceNotFoundException("The resource you requested does not exist.")
 	}
-	n, err := named(call, &resource, nil)
+	n, err := c.named(call, &resource, nil)
 	if err != nil {
 		return n, err
 	}

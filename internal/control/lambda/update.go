@@ -70,7 +70,7 @@ func matchRevision(is string, wanted *string) error {
 }
 
 func (c *Control) updateFunctionConfiguration(ctx context.Context, call *wire.Call, in *api.UpdateFunctionConfigurationRequest) (*api.FunctionConfiguration, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (c *Control) updateFunctionConfiguration(ctx context.Context, call *wire.Ca
 }
 
 func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *api.UpdateFunctionCodeRequest) (*api.FunctionConfiguration, error) {
-	n, err := namedLatest(call, in.FunctionName)
+	n, err := c.namedLatest(call, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}
