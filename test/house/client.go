@@ -63,6 +63,15 @@ func (h *House) Client(t testing.TB) *Client {
 	return c
 }
 
+// Again is the client after a kill and another start of the house: with connections of its own, as
+// those of before are broken, and an SDK without retries only sees that when it sends on one.
+func (c *Client) Again(h *House) *Client {
+	again := *c
+	again.Config = h.SDKConfig(c.t)
+	again.Lambda, again.IAM, again.Logs = lambda.NewFromConfig(again.Config), iam.NewFromConfig(again.Config), cloudwatchlogs.NewFromConfig(again.Config)
+	return &again
+}
+
 // With is the client for a subtest: what it skips or fails is the subtest.
 func (c *Client) With(t testing.TB) *Client {
 	with := *c

@@ -89,6 +89,7 @@ func TestBill(t *testing.T) {
 		t.Errorf("after SIGKILL, read from the folder: %v", check2)
 	}
 	h.Run()
+	c = c.Again(h)
 	if p := rows("--by", "function")["000000000000:us-east-1:plain"]; p["requests"] != "2" {
 		t.Errorf("after SIGKILL and a restart: %v", p)
 	}

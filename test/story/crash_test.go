@@ -36,6 +36,7 @@ func TestKillAndRestart(t *testing.T) {
 	h.Kill()
 	<-busy
 	h.Run()
+	c = c.Again(h)
 
 	for _, name := range names {
 		if answer := c.Invoke(name, `{"back":true}`); answer.Payload != `{"back": true}` {

@@ -95,6 +95,7 @@ func TestKillUnderLoad(t *testing.T) {
 		close(stop)
 		running.Wait()
 		h.Run()
+		c = c.Again(h)
 		a.check(t, c, group)
 	}
 	name, _ := a.one()

@@ -116,6 +116,7 @@ def handler(event, context):
 
 	h.Kill()
 	h.Run()
+	c = c.Again(h)
 	for deadline := time.Now().Add(provisionedMax); ; time.Sleep(50 * time.Millisecond) {
 		waitProvisioned(t, c, name, version, types.ProvisionedConcurrencyStatusEnumReady)
 		if c.Invoke(name+":"+version, `{}`).Payload == `"provisioned-concurrency"` {
