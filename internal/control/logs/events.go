@@ -12,7 +12,8 @@ import (
 	"github.com/lambdad/lambdad/internal/wire"
 )
 
-// The rules of a batch. Source: API reference, PutLogEvents.
+// The rules of a batch. Source: API reference, PutLogEvents. One event may fill it: its own bound of 256 KB became
+// 1 MB in April 2025.
 const (
 	batchBytesMax      = 1 << 20 // messages, and eventOverheadBytes for each
 	eventOverheadBytes = 26
