@@ -56,7 +56,7 @@ func CheckMessages(queue string, messages []Message) error {
 		return fmt.Errorf("%d messages at once: %w", len(messages), ErrTooLarge)
 	}
 	for i := range messages {
-		if len(messages[i].Body) > ValueBytesMax {
+		if len(messages[i].Body) > MessageBytesMax {
 			return fmt.Errorf("message of %d bytes: %w", len(messages[i].Body), ErrTooLarge)
 		}
 	}

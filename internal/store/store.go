@@ -33,10 +33,11 @@ type Revision uint64
 
 // Bounds that every implementation enforces.
 const (
-	KeyBytesMax     = 1 << 10 // longer: ErrTooLarge
-	ValueBytesMax   = 1 << 20 // longer: ErrTooLarge; bigger bytes belong in artifact
-	CommitWritesMax = 1 << 10 // more: ErrTooLarge
-	ListLimitMax    = 1 << 10 // more is cut down to this
+	KeyBytesMax     = 1 << 10        // longer: ErrTooLarge
+	ValueBytesMax   = 1 << 20        // longer: ErrTooLarge; bigger bytes belong in artifact
+	MessageBytesMax = 1<<20 + 64<<10 // longer: ErrTooLarge; an event of 1 MiB and what goes with it
+	CommitWritesMax = 1 << 10        // more: ErrTooLarge
+	ListLimitMax    = 1 << 10        // more is cut down to this
 )
 
 // Error kinds; match with errors.Is.

@@ -100,6 +100,7 @@ var placeholder = regexp.MustCompile(`<(?:<[\w-]+>|[\w-]+)(?::\d+)?>`)
 var words = map[string]*regexp.Regexp{
 	"date":        regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000$`),
 	"<datetime>":  regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$`),
+	"datetime":    regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$`),
 	"code-sha256": regexp.MustCompile(`^` + kinds["code-sha256"] + `$`),
 }
 

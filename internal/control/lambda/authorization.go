@@ -24,6 +24,8 @@ type Authorizer interface {
 // accounts", its list of actions. Each of them has a line on the function in demands.
 var crossAccount = map[string]bool{
 	"CreateAlias": true, "DeleteAlias": true, "DeleteFunction": true, "DeleteFunctionConcurrency": true,
+	"DeleteFunctionEventInvokeConfig": true, "GetFunctionEventInvokeConfig": true, "ListFunctionEventInvokeConfigs": true,
+	"PutFunctionEventInvokeConfig": true, "UpdateFunctionEventInvokeConfig": true,
 	"DeleteProvisionedConcurrencyConfig": true, "GetAlias": true, "GetFunction": true, "GetFunctionConcurrency": true,
 	"GetFunctionConfiguration": true, "GetPolicy": true, "GetProvisionedConcurrencyConfig": true, "Invoke": true, "ListAliases": true,
 	"ListProvisionedConcurrencyConfigs": true, "ListTags": true, "ListVersionsByFunction": true, "PublishVersion": true,
@@ -114,6 +116,16 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:RemovePermission", in.FunctionName, in.Qualifier)}
 	case *api.GetPolicyRequest:
 		return []demand{c.onFunction(call, "lambda:GetPolicy", in.FunctionName, in.Qualifier)}
+	case *api.PutFunctionEventInvokeConfigRequest:
+		return []demand{c.onFunction(call, "lambda:PutFunctionEventInvokeConfig", in.FunctionName, in.Qualifier)}
+	case *api.UpdateFunctionEventInvokeConfigRequest:
+		return []demand{c.onFunction(call, "lambda:UpdateFunctionEventInvokeConfig", in.FunctionName, in.Qualifier)}
+	case *api.GetFunctionEventInvokeConfigRequest:
+		return []demand{c.onFunction(call, "lambda:GetFunctionEventInvokeConfig", in.FunctionName, in.Qualifier)}
+	case *api.DeleteFunctionEventInvokeConfigRequest:
+		return []demand{c.onFunction(call, "lambda:DeleteFunctionEventInvokeConfig", in.FunctionName, in.Qualifier)}
+	case *api.ListFunctionEventInvokeConfigsRequest:
+		return []demand{c.onFunction(call, "lambda:ListFunctionEventInvokeConfigs", in.FunctionName, nil)}
 	case *api.PutFunctionConcurrencyRequest:
 		return []demand{c.onFunction(call, "lambda:PutFunctionConcurrency", in.FunctionName, nil)}
 	case *api.GetFunctionConcurrencyRequest:

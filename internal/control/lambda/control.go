@@ -81,6 +81,8 @@ type Options struct {
 	Roles Roles
 	// Authorizer is nil when nobody checks permissions (--auth=none).
 	Authorizer Authorizer
+	// Destinations is nil where every destination is taken for one that can be reached.
+	Destinations Destinations
 	// Isolation is nil where there is one kind, and no tag that chooses.
 	Isolation Isolation
 	Limits    Limits
@@ -102,10 +104,13 @@ type Control struct {
 	authorize Authorizer
 	isolation Isolation
 	limits    Limits
-	now       func() time.Time
-	log       *slog.Logger
-	signer    signer
-	settler   *settler
+
+	destinations Destinations
+
+	now     func() time.Time
+	log     *slog.Logger
+	signer  signer
+	settler *settler
 	// garbage holds a token while an artifact may have lost its last record.
 	garbage chan struct{}
 }
@@ -142,12 +147,14 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		roles:     o.Roles,
 		authorize: o.Authorizer,
 		isolation: o.Isolation,
-		limits:    o.Limits,
-		now:       o.Now,
-		log:       o.Log,
-		signer:    signer{secret: secret, now: o.Now},
-		settler:   newSettler(o.SettleAfter),
-		garbage:   make(chan struct{}, 1),
+
+		destinations: o.Destinations,
+		limits:       o.Limits,
+		now:          o.Now,
+		log:          o.Log,
+		signer:       signer{secret: secret, now: o.Now},
+		settler:      newSettler(o.SettleAfter),
+		garbage:      make(chan struct{}, 1),
 	}, nil
 }
 
@@ -160,6 +167,7 @@ func (c *Control) Handlers() api.Handlers {
 		CreateFunction:                     c.createFunction,
 		DeleteAlias:                        c.deleteAlias,
 		DeleteFunction:                     c.deleteFunction,
+		DeleteFunctionEventInvokeConfig:    c.deleteFunctionEventInvokeConfig,
 		DeleteFunctionConcurrency:          c.deleteFunctionConcurrency,
 		DeleteProvisionedConcurrencyConfig: c.deleteProvisionedConcurrencyConfig,
 		GetAccountSettings:                 c.getAccountSettings,
@@ -167,15 +175,18 @@ func (c *Control) Handlers() api.Handlers {
 		GetFunction:                        c.getFunction,
 		GetFunctionCodeSigningConfig:       c.getFunctionCodeSigningConfig,
 		GetFunctionConcurrency:             c.getFunctionConcurrency,
+		GetFunctionEventInvokeConfig:       c.getFunctionEventInvokeConfig,
 		GetFunctionConfiguration:           c.getFunctionConfiguration,
 		GetPolicy:                          c.getPolicy,
 		GetProvisionedConcurrencyConfig:    c.getProvisionedConcurrencyConfig,
 		ListAliases:                        c.listAliases,
+		ListFunctionEventInvokeConfigs:     c.listFunctionEventInvokeConfigs,
 		ListFunctions:                      c.listFunctions,
 		ListProvisionedConcurrencyConfigs:  c.listProvisionedConcurrencyConfigs,
 		ListTags:                           c.listTags,
 		ListVersionsByFunction:             c.listVersionsByFunction,
 		PutFunctionConcurrency:             c.putFunctionConcurrency,
+		PutFunctionEventInvokeConfig:       c.putFunctionEventInvokeConfig,
 		PutProvisionedConcurrencyConfig:    c.putProvisionedConcurrencyConfig,
 		PublishVersion:                     c.publishVersion,
 		RemovePermission:                   c.removePermission,
@@ -184,6 +195,7 @@ func (c *Control) Handlers() api.Handlers {
 		UpdateAlias:                        c.updateAlias,
 		UpdateFunctionCode:                 c.updateFunctionCode,
 		UpdateFunctionConfiguration:        c.updateFunctionConfiguration,
+		UpdateFunctionEventInvokeConfig:    c.updateFunctionEventInvokeConfig,
 	}
 	if c.authorize != nil {
 		h.Authorize = c.authorizeCall

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/aws"
@@ -161,8 +162,27 @@ func answerOf(t *testing.T, resp *http.Response) object {
 	} else {
 		out = body
 	}
+	readTimes(out)
 	out["ResponseMetadata"] = object{"HTTPHeaders": object{}, "HTTPStatusCode": float64(resp.StatusCode)}
 	return out
+}
+
+// readTimes writes the seconds of timestamps out, as boto3 does.
+func readTimes(v any) {
+	switch v := v.(type) {
+	case object:
+		for name, member := range v {
+			if seconds, ok := member.(float64); ok && name == "LastModified" {
+				v[name] = time.UnixMilli(int64(seconds * 1000)).UTC().Format(time.RFC3339)
+				continue
+			}
+			readTimes(member)
+		}
+	case []any:
+		for _, member := range v {
+			readTimes(member)
+		}
+	}
 }
 
 // match gives an answer to compare with the recorded one.

@@ -216,7 +216,7 @@ func ready(e *env) {
 }
 
 func queueBounds(e *env) {
-	big := bytes.Repeat([]byte("b"), store.ValueBytesMax)
+	big := bytes.Repeat([]byte("b"), store.MessageBytesMax)
 	if _, err := e.s.Enqueue(e.ctx, "q", store.Message{Body: big}); err != nil {
 		e.Errorf("biggest message: %v", err)
 	}
