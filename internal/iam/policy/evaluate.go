@@ -188,7 +188,7 @@ func (s *Statement) applies(req *Request, needPrincipal bool) grant {
 		if s.principals == nil {
 			return grantNone
 		}
-		if g = s.principals.match(&req.Principal); g == grantNone {
+		if g = s.principals.match(&req.Principal, s.Effect); g == grantNone {
 			return grantNone
 		}
 	}

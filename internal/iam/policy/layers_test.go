@@ -60,6 +60,11 @@ func TestLayers(t *testing.T) {
 		{"resource names the session, past its policy", session, here, none, none, none, aws1(session.ARN), false, Decision{Allowed, 0}},
 		{"resource names everyone, session stays bounded", session, here, none, "", none, to(`"*"`), false, Decision{ImplicitDeny, LayerSession}},
 		{"not principal spares", alice, here, all, "", "", `{"Effect":"Deny","Action":"*","Resource":"*","NotPrincipal":{"AWS":["arn:aws:iam::000000000000:user/alice","arn:aws:iam::000000000000:root"]}}`, false, Decision{Allowed, 0}},
+		{"not principal of the account hits its user", alice, here, all, "", "", `{"Effect":"Deny","Action":"*","Resource":"*","NotPrincipal":{"AWS":["arn:aws:iam::000000000000:user/bob","arn:aws:iam::000000000000:root"]}}`, false, Decision{ExplicitDeny, LayerResource}},
+		{"not principal of the account hits by its number", alice, here, all, "", "", `{"Effect":"Deny","Action":"*","Resource":"*","NotPrincipal":{"AWS":"000000000000"}}`, false, Decision{ExplicitDeny, LayerResource}},
+		{"not principal of the account spares its root", root, here, all, "", "", `{"Effect":"Deny","Action":"*","Resource":"*","NotPrincipal":{"AWS":"000000000000"}}`, false, Decision{Allowed, 0}},
+		{"not principal of the role spares its session", session, here, all, "", "", `{"Effect":"Deny","Action":"*","Resource":"*","NotPrincipal":{"AWS":["` + session.RoleARN + `","000000000000"]}}`, false, Decision{Allowed, 0}},
+		{"not principal allows nobody of the account", alice, here, none, "", "", `{"Effect":"Allow","Action":"*","Resource":"*","NotPrincipal":{"AWS":"000000000000"}}`, false, Decision{ImplicitDeny, LayerIdentity}},
 		{"not principal hits", session, here, all, "", "", `{"Effect":"Deny","Action":"*","Resource":"*","NotPrincipal":{"AWS":"arn:aws:iam::000000000000:user/alice"}}`, false, Decision{ExplicitDeny, LayerResource}},
 
 		{"across, neither", alice, there, none, "", "", "", false, Decision{ImplicitDeny, LayerIdentity}},

@@ -61,6 +61,7 @@ func TestMalformed(t *testing.T) {
 		{"trust aws", KindTrust, one(`{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession"],"Principal":{"AWS":["000000000000","arn:aws:iam::000000000000:user/x","*"]}}`), ""},
 		{"trust federated", KindTrust, one(`{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"cognito-identity.amazonaws.com"}}`), ""},
 		{"trust json", KindTrust, `{`, "This policy contains invalid Json"},
+		{"trust not principal", KindTrust, one(`{"Effect":"Deny","Action":"sts:AssumeRole","NotPrincipal":{"AWS":"000000000000"}}`), "Has prohibited field NotPrincipal"},
 		{"trust resource", KindTrust, one(`{"Effect":"Allow","Action":"sts:AssumeRole","Principal":"*","Resource":"*"}`), "Has prohibited field Resource"},
 		{"trust principal", KindTrust, one(`{"Effect":"Allow","Action":"sts:AssumeRole"}`), "Missing required field Principal"},
 		{"trust action", KindTrust, one(`{"Effect":"Allow","Action":"s3:GetObject","Principal":"*"}`), "AssumeRole policy may only specify STS AssumeRole actions."},

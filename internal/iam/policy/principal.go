@@ -43,12 +43,14 @@ type principals struct {
 	federated []string
 }
 
-func (p *principals) match(who *Principal) grant {
+func (p *principals) match(who *Principal, effect Effect) grant {
 	g := p.named(who)
 	if !p.not {
 		return g
 	}
-	if g == grantNone {
+	// An account in a denial's NotPrincipal does not spare those who live in it: they must be
+	// named themselves, or by their role (IAM user guide, "IAM JSON policy elements: NotPrincipal").
+	if g == grantNone || g == grantAccount && effect == EffectDeny {
 		return grantRole
 	}
 	return grantNone

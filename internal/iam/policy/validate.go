@@ -108,6 +108,8 @@ func (s *Statement) validateTrust() error {
 		return malformed("Missing required field Action")
 	case s.principals == nil:
 		return malformed("Missing required field Principal")
+	case s.principals.not: // IAM user guide, "IAM JSON policy elements: NotPrincipal"
+		return malformed("Has prohibited field NotPrincipal")
 	}
 	for _, a := range s.rawActions {
 		if a != "*" && !strings.HasPrefix(strings.ToLower(a), "sts:") {
