@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,15 +19,13 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
 	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
 	"github.com/lambdad/lambdad/internal/sandbox/egress"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
-
-// idForm is what can safely name a directory.
-var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // box is one sandbox.
 type box struct {
+	isolate.Life
 	driver  *Driver
-	id      sandbox.ID
 	slot    uint32
 	group   *cgroup.Group
 	process *process // process 1, as the host sees it
@@ -59,8 +56,6 @@ type box struct {
 	preloaded bool
 	started   bool
 	program   *program
-	destroyed chan struct{} // non-nil once Destroy began; closed when it ended
-	destroyEr error
 
 	stopping sync.Mutex // held while processes are stopped or continued by signals
 	stopped  bool
@@ -92,20 +87,17 @@ type surroundings struct {
 // the process given, by one that is the program's user there, with the same ids:
 // whoever is that user there has every capability over the new sandbox.
 func (d *Driver) parkWithin(ctx context.Context, spec sandbox.ParkSpec, within surroundings) (*box, error) {
-	if !idForm.MatchString(string(spec.ID)) {
-		return nil, fmt.Errorf("container: %q cannot name a sandbox", spec.ID)
+	made, err := d.boxes.Making(ctx)
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case d.parks <- struct{}{}:
-		defer func() { <-d.parks }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	defer made()
 	ctx, cancel := context.WithTimeout(ctx, parkMax)
 	defer cancel()
-	b := &box{driver: d, id: spec.ID, within: within.process, root: within.root, skipPIDs: within.skipPIDs, spec: spec}
+	b := &box{driver: d, within: within.process, root: within.root, skipPIDs: within.skipPIDs, spec: spec}
+	b.Life = isolate.NewLife("container", spec.ID, &b.mu)
 	if err := d.register(b); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("container: %w", err)
 	}
 	if within.process == nil {
 		b.root = slotRoot(d.firstSlot + b.slot)
@@ -119,7 +111,7 @@ func (d *Driver) parkWithin(ctx context.Context, spec sandbox.ParkSpec, within s
 
 func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 	var err error
-	if b.group, err = b.driver.groups.Make(string(b.id)); err != nil {
+	if b.group, err = b.driver.groups.Make(string(b.ID())); err != nil {
 		return err
 	}
 	if err := b.group.Limit(cgroup.Limits{Processes: sandbox.ProcessesMax}); err != nil {
@@ -127,7 +119,7 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 	}
 	var beside sideline
 	if b.driver.disks != nil {
-		beside.run(func() (err error) { b.tmp, err = b.newTmp(ctx, tmpParkedMiB); return err })
+		beside.run(func() (err error) { b.tmp, err = b.newTmp(ctx, isolate.TmpParkedMiB); return err })
 	}
 	err = b.furnish(ctx, spec, &beside)
 	return errors.Join(err, beside.wait()) // nothing is still being made when Destroy comes
@@ -243,12 +235,12 @@ func (b *box) spawn() (born bool, err error) {
 
 func (b *box) parkMessage(spec sandbox.ParkSpec, mounts *trees) (pid1.Park, error) {
 	m := pid1.Park{
-		Hostname: hostname,
+		Hostname: isolate.Hostname,
 		SkipPIDs: b.skipPIDs,
-		Dirs:     directories,
+		Dirs:     isolate.Directories(),
 		Files:    files(spec.Rootfs),
-		Masked:   masked,
-		Frozen:   frozen,
+		Masked:   isolate.Masked(),
+		Frozen:   isolate.Frozen(),
 		RootKiB:  rootKiB,
 
 		Descriptors:   sandbox.DescriptorsMax,
@@ -256,8 +248,8 @@ func (b *box) parkMessage(spec sandbox.ParkSpec, mounts *trees) (pid1.Park, erro
 		ProcessesHard: b.driver.processesHard,
 
 		Listen: []int32{port(sandbox.RuntimeAPIAddress), port(sandbox.EndpointAddress)},
-		UID:    programUID,
-		GID:    programGID,
+		UID:    isolate.ProgramUID,
+		GID:    isolate.ProgramGID,
 	}
 	var err error
 	if spec.Rootfs.Base != "" {
@@ -350,7 +342,7 @@ func (b *box) listen() {
 		}
 		r, err := decodeReply(buffer[:n], oob[:oobn])
 		if err != nil {
-			b.driver.log.Error("process 1 sent nonsense", "sandbox", b.id, "error", err)
+			b.driver.log.Error("process 1 sent nonsense", "sandbox", b.ID(), "error", err)
 			break
 		}
 		if r.Kind == pid1.ReplyExited {
@@ -362,10 +354,10 @@ func (b *box) listen() {
 	}
 	// A process 1 that closed its socket is dead, or must be.
 	if err := b.process.kill(); err != nil {
-		b.driver.log.Error("process 1 cannot be killed", "sandbox", b.id, "error", err)
+		b.driver.log.Error("process 1 cannot be killed", "sandbox", b.ID(), "error", err)
 	}
 	if err := b.process.wait(); err != nil {
-		b.driver.log.Error("process 1 cannot be waited for", "sandbox", b.id, "error", err)
+		b.driver.log.Error("process 1 cannot be waited for", "sandbox", b.ID(), "error", err)
 	}
 	b.ended(sandbox.Exit{Signal: syscall.SIGKILL})
 	close(b.replies)
@@ -400,15 +392,12 @@ func (b *box) ended(exit sandbox.Exit) {
 	if exit.Signal == syscall.SIGKILL {
 		usage, err := b.group.Usage()
 		if err != nil {
-			b.driver.log.Warn("cannot tell whether memory ran out", "sandbox", b.id, "error", err)
+			b.driver.log.Warn("cannot tell whether memory ran out", "sandbox", b.ID(), "error", err)
 		}
 		exit.OOM = usage.OOMKills > 0
 	}
 	p.end(exit)
 }
-
-// ID implements sandbox.Sandbox.
-func (b *box) ID() sandbox.ID { return b.id }
 
 // RuntimeAPI implements sandbox.Sandbox.
 func (b *box) RuntimeAPI() net.Listener { return b.runtimeAPI }
@@ -417,27 +406,9 @@ func (b *box) RuntimeAPI() net.Listener { return b.runtimeAPI }
 func (b *box) Endpoint() net.Listener { return b.endpoint }
 
 // Destroy implements sandbox.Sandbox. Whoever calls second waits for the first.
-func (b *box) Destroy(ctx context.Context) error {
-	b.mu.Lock()
-	if done := b.destroyed; done != nil {
-		b.mu.Unlock()
-		select {
-		case <-done:
-			return b.destroyEr
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	done := make(chan struct{})
-	b.destroyed = done
-	b.mu.Unlock()
-	b.destroyEr = b.destroy()
-	close(done)
-	return b.destroyEr
-}
+func (b *box) Destroy(ctx context.Context) error { return b.End(ctx, b.destroy) }
 
-// destroy takes the sandbox apart. It takes no context: a sandbox half
-// destroyed is what nobody wants.
+// destroy takes the sandbox apart.
 func (b *box) destroy() error {
 	ctx, cancel := context.WithTimeout(context.Background(), killMax)
 	defer cancel()
@@ -489,10 +460,7 @@ func (b *box) destroy() error {
 	if b.left != nil {
 		errs = append(errs, b.left())
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("container: destroy %s: %w", b.id, err)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // drain waits for process 1 to be gone; descriptors in replies that nobody
@@ -511,14 +479,4 @@ func (b *box) drain(ctx context.Context) error {
 			return fmt.Errorf("process 1 does not end: %w", ctx.Err())
 		}
 	}
-}
-
-// alive returns ErrDestroyed once Destroy began.
-func (b *box) alive() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.destroyed != nil {
-		return fmt.Errorf("container: %s: %w", b.id, sandbox.ErrDestroyed)
-	}
-	return nil
 }

@@ -156,11 +156,7 @@ func (c *candidate) scratch() error {
 
 // pipeInode names the output of a program as /proc does.
 func (p *program) pipeInode() (uint64, error) {
-	out, ok := p.output.(*output)
-	if !ok {
-		return 0, errors.New("container: template: the output is no pipe")
-	}
-	raw, err := out.file.SyscallConn()
+	raw, err := p.output.SyscallConn()
 	if err != nil {
 		return 0, fmt.Errorf("container: template: %w", err)
 	}

@@ -17,7 +17,6 @@ package container
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -25,17 +24,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
-	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
 	"github.com/lambdad/lambdad/internal/sandbox/container/scratch"
 	"github.com/lambdad/lambdad/internal/sandbox/container/seccomp"
 	"github.com/lambdad/lambdad/internal/sandbox/egress"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
 
 const (
@@ -69,75 +66,60 @@ type Options struct {
 type Driver struct {
 	log        *slog.Logger
 	dir        string
-	lock       *os.File
+	state      *isolate.StateDir
 	init       *os.File // lambdad-init, executed through its descriptor
 	rootless   bool
 	groups     *cgroup.Parent
-	egress     egressDoor
+	egress     egress.Door
 	disks      *scratch.Disks // nil if /tmp must be in memory
 	dynmods    *os.File       // nil if the host has none
 	filter     []byte
 	spawner    *spawner
-	parks      chan struct{} // a token for each sandbox being made
 	firstSlot  uint32
 	unenforced []string
 	// processesHard is the hard RLIMIT_NPROC where the pids group keeps the limit, or 0.
 	processesHard int32
 
-	mu     sync.Mutex
-	boxes  map[sandbox.ID]*box
-	slots  map[uint32]bool
-	next   uint32
-	closed bool
+	boxes *isolate.List[*box]
+
+	mu    sync.Mutex
+	slots map[uint32]bool
+	next  uint32
 }
 
 // New opens the driver. It makes no sandbox and removes nothing; call Reap before the first Park.
 func New(options Options) (*Driver, error) {
-	if options.StateDir == "" {
-		return nil, errors.New("container: no state directory")
-	}
 	unignoreSignals()
-	dir, err := filepath.Abs(options.StateDir)
+	state, err := isolate.OpenStateDir(options.StateDir)
 	if err != nil {
-		return nil, fmt.Errorf("container: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("container: %w", err)
 	}
 	d := &Driver{
 		log:      options.Log,
-		dir:      dir,
+		state:    state,
+		dir:      state.Path,
 		rootless: os.Geteuid() != 0,
 		filter:   seccomp.Filter(),
-		parks:    make(chan struct{}, parksPerCPU*runtime.NumCPU()),
-		boxes:    map[sandbox.ID]*box{},
+		boxes:    isolate.NewList[*box](parksPerCPU),
 		slots:    map[uint32]bool{},
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	if d.lock, err = lockDir(dir); err != nil {
-		return nil, err
-	}
 	if err := d.open(options); err != nil {
-		if d.groups != nil {
-			if orphans, listed := d.groups.Orphans(); listed == nil && len(orphans) == 0 {
-				err = errors.Join(err, d.groups.Remove())
-			}
-		}
-		return nil, errors.Join(err, d.release())
+		return nil, errors.Join(err, isolate.Abandon(d.groups), d.release())
 	}
 	return d, nil
 }
 
 func (d *Driver) open(options Options) error {
-	name := sha256.Sum256([]byte(d.dir))
+	name := d.state.Hash()
 	d.firstSlot = binary.BigEndian.Uint32(name[:]) % slotsMax
 	parent := options.CgroupParent
 	if parent == "" {
-		parent = "lambdad-" + hex.EncodeToString(name[:6])
+		parent = d.state.GroupName("lambdad-")
 	}
-	d.egress.options = egress.Options{
+	d.egress.Options = egress.Options{
 		Node:       hex.EncodeToString(name[:3]),
 		StateDir:   d.dir,
 		ResolvConf: options.ResolvConf,
@@ -175,7 +157,7 @@ func (d *Driver) open(options Options) error {
 		}
 	}
 	if d.disks == nil {
-		d.unenforced = append(d.unenforced, tmpInMemory)
+		d.unenforced = append(d.unenforced, isolate.TmpInMemory)
 	}
 	// In version 2 alone nothing moves: sandboxes are born in their groups.
 	if !d.rootless && len(host.V1) > 0 {
@@ -185,19 +167,6 @@ func (d *Driver) open(options Options) error {
 	}
 	d.spawner, err = newSpawner(d.init)
 	return err
-}
-
-// lockDir makes sure that no other process uses the directory: it would reap
-// sandboxes that are alive.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("container: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("container: %s is in use by another lambdad: %w", dir, err), f.Close())
-	}
-	return f, nil
 }
 
 // Name implements sandbox.Driver.
@@ -210,34 +179,19 @@ func (d *Driver) Unenforced() []string { return d.unenforced }
 // and their namespaces and mounts with them; a frozen one, and the control
 // groups, stay until they are found here by the node's own group name.
 func (d *Driver) Reap(ctx context.Context) (int, error) {
-	orphans, err := d.groups.Orphans()
-	if err != nil {
-		return 0, fmt.Errorf("container: reap: %w", err)
+	left := d.removeHalfMade()
+	if !d.rootless {
+		left = errors.Join(left, d.egress.Reap())
 	}
-	reaped := 0
-	errs := []error{d.egress.reap(), d.removeHalfMade()}
-	for id, group := range orphans {
-		d.mu.Lock()
-		alive := d.boxes[sandbox.ID(id)] != nil
-		d.mu.Unlock()
-		if alive {
-			continue
-		}
-		if err := group.Kill(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("container: reap %s: %w", id, err))
-			continue
-		}
-		if err := group.Remove(); err != nil {
-			errs = append(errs, fmt.Errorf("container: reap %s: %w", id, err))
-			continue
-		}
-		reaped++
+	reaped, err := isolate.Reap(ctx, d.groups, func(id string) bool { return d.boxes.Has(sandbox.ID(id)) })
+	if err = errors.Join(left, err); err != nil {
+		return reaped, fmt.Errorf("container: %w", err)
 	}
-	return reaped, errors.Join(errs...)
+	return reaped, nil
 }
 
 // halfMade are the names of files that exist only while they are being made.
-var halfMade = []string{pid1.Name + ".tmp-*", "scratch-*", "image-*", "loop-*"}
+var halfMade = []string{"scratch-*", "image-*", "loop-*"}
 
 func (d *Driver) removeHalfMade() error {
 	var errs []error
@@ -253,32 +207,11 @@ func (d *Driver) removeHalfMade() error {
 
 // Close implements sandbox.Driver.
 func (d *Driver) Close() error {
-	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
+	first, err := d.boxes.Close()
+	if !first {
 		return nil
 	}
-	d.closed = true
-	boxes := make([]*box, 0, len(d.boxes))
-	for _, b := range d.boxes {
-		boxes = append(boxes, b)
-	}
-	d.mu.Unlock()
-	// Whoever holds a token is still making a sandbox, and will see that the
-	// driver is closed.
-	for range cap(d.parks) {
-		d.parks <- struct{}{}
-	}
-	for range cap(d.parks) { // and who waited for one learns it too
-		<-d.parks
-	}
-	errs := make([]error, len(boxes))
-	var wait sync.WaitGroup
-	for i, b := range boxes {
-		wait.Go(func() { errs[i] = b.Destroy(context.Background()) })
-	}
-	wait.Wait()
-	return errors.Join(errors.Join(errs...), d.spawner.close(), d.groups.Remove(), d.egress.close(), d.release())
+	return errors.Join(err, d.spawner.close(), d.groups.Remove(), d.egress.Close(), d.release())
 }
 
 // release closes what the driver holds open.
@@ -287,25 +220,23 @@ func (d *Driver) release() error {
 	if d.disks != nil {
 		errs = append(errs, d.disks.Close())
 	}
-	for _, f := range []*os.File{d.dynmods, d.init, d.lock} {
+	for _, f := range []*os.File{d.dynmods, d.init} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.state.Close())...)
 }
 
 // register takes the id and a free range of user ids.
 func (d *Driver) register(b *box) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.closed:
-		return fmt.Errorf("container: driver closed: %w", sandbox.ErrDestroyed)
-	case d.boxes[b.id] != nil:
-		return fmt.Errorf("container: sandbox %q exists", b.id)
-	case len(d.slots) >= slotsMax:
-		return fmt.Errorf("container: more than %d sandboxes", slotsMax)
+	if len(d.slots) >= slotsMax {
+		return fmt.Errorf("more than %d sandboxes", slotsMax)
+	}
+	if err := d.boxes.Add(b.ID(), b); err != nil {
+		return err
 	}
 	for d.slots[d.next%slotsMax] {
 		d.next++
@@ -313,13 +244,12 @@ func (d *Driver) register(b *box) error {
 	b.slot = d.next % slotsMax
 	d.next++
 	d.slots[b.slot] = true
-	d.boxes[b.id] = b
 	return nil
 }
 
 func (d *Driver) forget(b *box) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.boxes, b.id)
+	d.boxes.Remove(b.ID())
 	delete(d.slots, b.slot)
 }

@@ -3,7 +3,6 @@ package container
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"syscall"
 
@@ -14,26 +13,26 @@ import (
 
 // Freeze implements sandbox.Sandbox.
 func (b *box) Freeze(ctx context.Context) error {
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return err
 	}
 	err := b.group.Freeze(ctx)
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = b.signalAll(ctx, syscall.SIGSTOP)
 	}
-	return b.told("freeze", err)
+	return b.Told("freeze", err)
 }
 
 // Thaw implements sandbox.Sandbox.
 func (b *box) Thaw(ctx context.Context) error {
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return err
 	}
 	err := b.group.Thaw()
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = b.signalAll(ctx, syscall.SIGCONT)
 	}
-	return b.told("thaw", err)
+	return b.Told("thaw", err)
 }
 
 // signalAll stands in for the freezer where no group is ours: process 1 stops
@@ -63,20 +62,20 @@ func (b *box) signalAll(ctx context.Context, signal syscall.Signal) error {
 
 // LimitCPU implements sandbox.CPULimiter.
 func (b *box) LimitCPU(_ context.Context, milli int) error {
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return err
 	}
-	return b.told("limit cpu", b.group.Limit(cgroup.Limits{CPUMilli: milli}))
+	return b.Told("limit cpu", b.group.Limit(cgroup.Limits{CPUMilli: milli}))
 }
 
 // Usage implements sandbox.Sandbox.
 func (b *box) Usage(context.Context) (sandbox.Usage, error) {
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return sandbox.Usage{}, err
 	}
 	u, err := b.group.Usage()
 	if err != nil {
-		return sandbox.Usage{}, b.told("usage", err)
+		return sandbox.Usage{}, b.Told("usage", err)
 	}
 	if memory, cpu := b.group.Meters(); !memory || !cpu {
 		r := b.metered(readProcesses(b.process.pid))
@@ -94,18 +93,6 @@ func (b *box) Usage(context.Context) (sandbox.Usage, error) {
 		OOMKills:        u.OOMKills,
 		Unenforced:      slices.Clone(b.driver.unenforced),
 	}, nil
-}
-
-// told names the sandbox in an error. One that happened because Destroy came
-// in between is ErrDestroyed.
-func (b *box) told(step string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if gone := b.alive(); gone != nil {
-		return gone
-	}
-	return fmt.Errorf("container: %s %s: %w", step, b.id, err)
 }
 
 var _ interface {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 	"github.com/lambdad/lambdad/internal/sandbox/sandboxtest"
 )
 
@@ -32,7 +33,8 @@ func TestGarbage(t *testing.T) {
 	// tell makes a process 1, sends it the messages and returns the kind of the last reply.
 	tell := func(messages ...[]byte) byte {
 		t.Helper()
-		b := &box{driver: d, id: "garbage", root: slotRoot(d.firstSlot)}
+		b := &box{driver: d, root: slotRoot(d.firstSlot)}
+		b.Life = isolate.NewLife("container", "garbage", &b.mu)
 		conn, theirs, err := controlPair()
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +80,7 @@ func TestGarbage(t *testing.T) {
 		}
 		return kind
 	}
-	park := pid1.Park{Hostname: "h", RootKiB: 64, UID: programUID, GID: programGID, Descriptors: 64, Processes: 64,
+	park := pid1.Park{Hostname: "h", RootKiB: 64, UID: isolate.ProgramUID, GID: isolate.ProgramGID, Descriptors: 64, Processes: 64,
 		Dirs: []string{"/proc", "/dev", "/tmp"}, Files: []pid1.File{{Path: "/etc/f", Content: "x"}, {Path: "/etc/l", Content: "f", Link: true}},
 		Masked: []string{"/proc/none"}, Frozen: []string{"/proc/none"}, Listen: []int32{9001}}.Encode()
 	if kind := tell(park); kind != pid1.ReplyParked {

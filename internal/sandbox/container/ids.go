@@ -4,15 +4,7 @@ import (
 	"os"
 
 	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
-)
-
-// Who the program is inside. Source: `id` on Lambda, recorded as sbx_user1051
-// in 2025; its numbers are those of the managed runtimes.
-const (
-	programUser = "sbx_user1051"
-	programUID  = 993
-	programGID  = 990
-	nobodyID    = 65534
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
 
 // Each sandbox has user ids of its own on the host, which own nothing there:
@@ -38,19 +30,19 @@ func (b *box) rootID() int { return b.root }
 func (b *box) birth() pid1.Spawn {
 	if b.driver.rootless {
 		return pid1.Spawn{
-			Users:    []pid1.IDMap{{Inside: programUID, Host: int32(os.Geteuid())}},
-			Groups:   []pid1.IDMap{{Inside: programGID, Host: int32(os.Getegid())}},
+			Users:    []pid1.IDMap{{Inside: isolate.ProgramUID, Host: int32(os.Geteuid())}},
+			Groups:   []pid1.IDMap{{Inside: isolate.ProgramGID, Host: int32(os.Getegid())}},
 			Rootless: true,
 		}
 	}
 	root := int32(b.rootID())
 	of := func(program int32) []pid1.IDMap {
 		if b.within != nil {
-			return []pid1.IDMap{{Inside: 0, Host: 0}, {Inside: program, Host: program}, {Inside: nobodyID, Host: nobodyID}}
+			return []pid1.IDMap{{Inside: 0, Host: 0}, {Inside: program, Host: program}, {Inside: isolate.NobodyID, Host: isolate.NobodyID}}
 		}
-		return []pid1.IDMap{{Inside: 0, Host: root}, {Inside: program, Host: root + 1}, {Inside: nobodyID, Host: root + 2}}
+		return []pid1.IDMap{{Inside: 0, Host: root}, {Inside: program, Host: root + 1}, {Inside: isolate.NobodyID, Host: root + 2}}
 	}
-	return pid1.Spawn{Users: of(programUID), Groups: of(programGID), OwnerUID: programUID, OwnerGID: programGID}
+	return pid1.Spawn{Users: of(isolate.ProgramUID), Groups: of(isolate.ProgramGID), OwnerUID: isolate.ProgramUID, OwnerGID: isolate.ProgramGID}
 }
 
 // outputOwner is who must own the output pipe, so that the program can open

@@ -1,16 +1,15 @@
 package container
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
 
 // trees collects the detached mounts that one message carries.
@@ -25,8 +24,8 @@ func (b *box) trees() *trees { return &trees{rootless: b.driver.rootless, users:
 // bind prepares one mount. As root it is a detached, restricted clone, passed
 // as a descriptor: nothing in the sandbox ever walks a path of the host.
 func (t *trees) bind(m sandbox.Mount, device bool) (pid1.Mount, error) {
-	if err := validMount(m); err != nil {
-		return pid1.Mount{}, err
+	if err := isolate.CheckMount(m); err != nil {
+		return pid1.Mount{}, fmt.Errorf("container: %w", err)
 	}
 	info, err := os.Stat(m.Source)
 	if err != nil {
@@ -104,12 +103,3 @@ func (t *trees) close() {
 	}
 	t.fds = nil
 }
-
-func validMount(m sandbox.Mount) error {
-	if !filepath.IsAbs(m.Source) || !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" {
-		return fmt.Errorf("container: mount %q at %q: %w", m.Source, m.Target, errMountPath)
-	}
-	return nil
-}
-
-var errMountPath = errors.New("not a clean absolute path")

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -16,32 +14,24 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
 	"github.com/lambdad/lambdad/internal/sandbox/container/pid1"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
 
-const (
-	codeDir = "/var/task"
-	// initMiB is what process 1 itself takes of a sandbox's memory; the
-	// function's own limit lies on top of it.
-	initMiB = 2
-	// tmpParkedMiB is the size of the /tmp that a parked sandbox has ready:
-	// Lambda's default.
-	tmpParkedMiB = 512
-	// tmpInMemory is unenforced where /tmp is a tmpfs: what it holds counts
-	// towards the memory limit.
-	tmpInMemory = "tmp apart from memory"
-	// inodesPerMiB bounds the files in /tmp as ext4 does by default: one for 16 KiB.
-	inodesPerMiB = 64
-)
+// initMiB is what process 1 itself takes of a sandbox's memory; the
+// function's own limit lies on top of it.
+const initMiB = 2
 
 // program is what runs in a box.
 type program struct {
-	output io.Reader
-	done   chan struct{}
-	once   sync.Once
-	exit   sandbox.Exit
+	*isolate.Ending
+	output *isolate.Output
 
 	mu    sync.Mutex
 	pidfd int // -1 once the program ended
+}
+
+func newProgram(output *os.File) *program {
+	return &program{Ending: isolate.NewEnding(), output: &isolate.Output{File: output}, pidfd: -1}
 }
 
 // Start implements sandbox.Sandbox.
@@ -52,8 +42,8 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 	b.mu.Unlock()
 	if p != nil {
 		spec.Argv, spec.Env, spec.Dir = nil, nil, ""
-	} else if err := validProgram(spec.Argv, spec.Env, spec.Dir); err != nil {
-		return nil, err
+	} else if err := isolate.CheckProgram(spec.Argv, spec.Env, spec.Dir); err != nil {
+		return nil, fmt.Errorf("container: %w", err)
 	}
 	if err := b.give(ctx, spec); err != nil {
 		return nil, err
@@ -66,8 +56,8 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 // Preload implements sandbox.Preloader. The program's directory is the root: what is
 // at /var/task later is not there yet.
 func (b *box) Preload(ctx context.Context, spec sandbox.PreloadSpec) error {
-	if err := validProgram(spec.Argv, spec.Env, ""); err != nil {
-		return err
+	if err := isolate.CheckProgram(spec.Argv, spec.Env, ""); err != nil {
+		return fmt.Errorf("container: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startMax)
 	defer cancel()
@@ -75,14 +65,14 @@ func (b *box) Preload(ctx context.Context, spec sandbox.PreloadSpec) error {
 	defer mounts.close()
 	p, err := b.launch(mounts, &b.preloaded)
 	if err != nil {
-		return b.told("preload", err)
+		return b.Told("preload", err)
 	}
 	message := pid1.Preload{Filter: b.driver.filter, Argv: spec.Argv, Env: spec.Env, Dir: "/"}
 	if message.Mounts, err = mounts.bindAll(spec.Mounts); err == nil {
 		err = b.begin(ctx, message.Encode(), mounts, p)
 	}
 	if err != nil {
-		return b.told("preload", errors.Join(err, p.drop()))
+		return b.Told("preload", errors.Join(err, p.drop()))
 	}
 	return nil
 }
@@ -97,11 +87,8 @@ func (b *box) adopt(ctx context.Context, spec sandbox.StartSpec) error {
 // give places what is the owner's, sets the limits, and starts the program if the
 // sandbox shall have one of its own and has none yet.
 func (b *box) give(ctx context.Context, spec sandbox.StartSpec) error {
-	if spec.Limits.MemoryMiB < 0 || spec.Limits.CPUMilli < 0 || spec.Limits.TmpMiB < 0 {
-		return errors.New("container: a limit is negative")
-	}
-	if missing := b.unenforced(spec.Limits); spec.Limits.Strict && len(missing) > 0 {
-		return fmt.Errorf("container: %s cannot be limited on this host: %w", strings.Join(missing, ", "), sandbox.ErrUnsupported)
+	if err := isolate.CheckLimits(spec.Limits, b.driver.unenforced); err != nil {
+		return fmt.Errorf("container: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startMax)
 	defer cancel()
@@ -115,13 +102,13 @@ func (b *box) give(ctx context.Context, spec sandbox.StartSpec) error {
 		err = b.once(&b.started, nil)
 	}
 	if err != nil {
-		return b.told("start", err)
+		return b.Told("start", err)
 	}
 	if err := b.start(ctx, spec, mounts, p); err != nil {
 		if p != nil {
 			err = errors.Join(err, p.drop())
 		}
-		return b.told("start", err)
+		return b.Told("start", err)
 	}
 	return nil
 }
@@ -134,7 +121,7 @@ func (b *box) launch(mounts *trees, done *bool) (*program, error) {
 		return nil, err
 	}
 	defer writer.Close()
-	p := &program{output: &output{file: reader}, done: make(chan struct{}), pidfd: -1}
+	p := newProgram(reader)
 	out, err := unix.FcntlInt(writer.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err == nil {
 		mounts.fds = append(mounts.fds, out)
@@ -151,7 +138,7 @@ func (b *box) once(done *bool, p *program) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.destroyed != nil:
+	case b.Over():
 		return sandbox.ErrDestroyed
 	case *done, b.started:
 		return errors.New("was started before")
@@ -201,19 +188,17 @@ func (b *box) begin(ctx context.Context, message []byte, mounts *trees, p *progr
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.done: // it ended already
+	if p.Ended() { // already
 		return unix.Close(r.fds[0])
-	default:
-		p.pidfd = r.fds[0]
 	}
+	p.pidfd = r.fds[0]
 	return nil
 }
 
 func (b *box) startMessage(ctx context.Context, spec sandbox.StartSpec, mounts *trees) (pid1.Start, error) {
 	m := pid1.Start{
 		TmpMiB:    int32(spec.Limits.TmpMiB),
-		TmpInodes: int32(spec.Limits.TmpMiB * inodesPerMiB),
+		TmpInodes: int32(spec.Limits.TmpMiB * isolate.InodesPerMiB),
 		Filter:    b.driver.filter,
 		Template:  spec.Template,
 		Argv:      spec.Argv,
@@ -221,11 +206,11 @@ func (b *box) startMessage(ctx context.Context, spec sandbox.StartSpec, mounts *
 		Dir:       spec.Dir,
 	}
 	if m.Dir == "" {
-		m.Dir = codeDir
+		m.Dir = isolate.CodeDir
 	}
 	wanted := spec.Mounts
 	if spec.CodeDir != "" {
-		wanted = append([]sandbox.Mount{{Source: spec.CodeDir, Target: codeDir}}, wanted...)
+		wanted = append([]sandbox.Mount{{Source: spec.CodeDir, Target: isolate.CodeDir}}, wanted...)
 	}
 	var err error
 	if m.Mounts, err = mounts.bindAll(wanted); err != nil {
@@ -254,11 +239,11 @@ func (b *box) startMessage(ctx context.Context, spec sandbox.StartSpec, mounts *
 func (b *box) takeTmp(ctx context.Context, mib int, mounts *trees) (pid1.Mount, error) {
 	b.mu.Lock()
 	tmp := b.tmp
-	if mib == tmpParkedMiB {
+	if mib == isolate.TmpParkedMiB {
 		b.tmp = nil
 	}
 	b.mu.Unlock()
-	if tmp == nil || mib != tmpParkedMiB {
+	if tmp == nil || mib != isolate.TmpParkedMiB {
 		var err error
 		if tmp, err = b.newTmp(ctx, mib); err != nil {
 			return pid1.Mount{}, err
@@ -270,37 +255,6 @@ func (b *box) takeTmp(ctx context.Context, mib int, mounts *trees) (pid1.Mount, 
 		return pid1.Mount{}, err
 	}
 	return mounts.carry(pid1.Mount{Target: "/tmp", Writable: true}, fd)
-}
-
-// validProgram refuses what the kernel would misunderstand.
-func validProgram(argv, env []string, dir string) error {
-	switch {
-	case len(argv) == 0 || !path.IsAbs(argv[0]):
-		return errors.New("container: the program must be an absolute path")
-	case dir != "" && !path.IsAbs(dir):
-		return errors.New("container: the working directory must be an absolute path")
-	}
-	for _, list := range [][]string{argv, env, {dir}} {
-		for _, s := range list {
-			if strings.IndexByte(s, 0) >= 0 {
-				return errors.New("container: an argument or variable contains a zero byte")
-			}
-		}
-	}
-	return nil
-}
-
-// unenforced names the requested limits that cannot be kept.
-func (b *box) unenforced(l sandbox.Limits) []string {
-	var missing []string
-	for _, name := range b.driver.unenforced {
-		if (name == "memory" && l.MemoryMiB == 0) || (name == "cpu" && l.CPUMilli == 0) ||
-			(name == tmpInMemory && l.TmpMiB == 0) {
-			continue // not asked for
-		}
-		missing = append(missing, name)
-	}
-	return missing
 }
 
 // outputPipe is one pipe for stdout and stderr, which keeps their order.
@@ -319,57 +273,22 @@ func (b *box) outputPipe() (reader, writer *os.File, err error) {
 	return reader, writer, nil
 }
 
-// output closes the pipe when it has been read to its end.
-type output struct{ file *os.File }
-
-func (o *output) Read(p []byte) (int, error) {
-	n, err := o.file.Read(p)
-	if errors.Is(err, os.ErrClosed) {
-		return n, io.EOF
-	}
-	if err != nil {
-		if closed := o.file.Close(); closed != nil && err == io.EOF {
-			err = closed
-		}
-	}
-	return n, err
-}
-
-// SyscallConn lets the reader ask the pipe without waiting.
-func (o *output) SyscallConn() (syscall.RawConn, error) { return o.file.SyscallConn() }
-
 // end records the exit; only the first one counts.
 func (p *program) end(exit sandbox.Exit) {
-	p.once.Do(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.exit = exit
-		if p.pidfd >= 0 {
-			unix.Close(p.pidfd)
-			p.pidfd = -1
-		}
-		close(p.done)
-	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.End(exit)
+	if p.pidfd >= 0 {
+		unix.Close(p.pidfd)
+		p.pidfd = -1
+	}
 }
 
 // drop gives up the output of a program that was not started.
-func (p *program) drop() error { return p.output.(*output).file.Close() }
+func (p *program) drop() error { return p.output.File.Close() }
 
 // Output implements sandbox.Program.
 func (p *program) Output() io.Reader { return p.output }
-
-// Done implements sandbox.Program.
-func (p *program) Done() <-chan struct{} { return p.done }
-
-// Exit implements sandbox.Program.
-func (p *program) Exit() sandbox.Exit {
-	select {
-	case <-p.done:
-		return p.exit
-	default:
-		return sandbox.Exit{}
-	}
-}
 
 // Signal implements sandbox.Program.
 func (p *program) Signal(signal syscall.Signal) error {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"sync"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/egress"
@@ -69,62 +68,21 @@ func (b *box) linkEgress(gateway *egress.Gateway) error {
 	return err
 }
 
-// egressDoor opens the gateway when the first sandbox wants it: it changes the
-// host, which a node whose functions never leave must not do.
-type egressDoor struct {
-	options egress.Options
-
-	mu      sync.Mutex
-	tried   bool
-	gateway *egress.Gateway
-	err     error
-}
-
 // Egress tells why sandboxes with NetworkEgress reach nothing but the
 // endpoint; nil if they reach the internet.
 func (d *Driver) Egress() error {
-	door := &d.egress
-	door.mu.Lock()
-	defer door.mu.Unlock()
-	if door.tried {
-		return door.err
-	}
-	door.tried = true
 	if d.rootless {
-		door.err = fmt.Errorf("container: egress needs root: %w", sandbox.ErrUnsupported)
-	} else if door.gateway, door.err = egress.Open(door.options); door.err != nil {
-		d.log.Warn("functions reach lambdad's endpoint only", "error", door.err)
+		return fmt.Errorf("container: egress needs root: %w", sandbox.ErrUnsupported)
 	}
-	return door.err
+	_, err := d.egress.Open()
+	return err
 }
 
 // gateway is nil where there is no egress.
 func (d *Driver) gateway() *egress.Gateway {
-	if d.Egress() != nil {
+	if d.rootless {
 		return nil
 	}
-	d.egress.mu.Lock()
-	defer d.egress.mu.Unlock()
-	return d.egress.gateway
-}
-
-// reap takes away what an earlier process of this node left of its gateway.
-func (door *egressDoor) reap() error {
-	door.mu.Lock()
-	defer door.mu.Unlock()
-	if door.gateway != nil || os.Geteuid() != 0 {
-		return nil
-	}
-	return egress.Reap(door.options)
-}
-
-func (door *egressDoor) close() error {
-	door.mu.Lock()
-	defer door.mu.Unlock()
-	if door.gateway == nil {
-		return nil
-	}
-	gateway := door.gateway
-	door.gateway, door.err = nil, sandbox.ErrDestroyed
-	return gateway.Close()
+	gateway, _ := d.egress.Open() // told once, by Egress
+	return gateway
 }

@@ -34,12 +34,12 @@ func (d *Driver) Template(_ context.Context, s sandbox.Sandbox) (sandbox.Templat
 	if !ok || d.rootless {
 		return nil, fmt.Errorf("container: a template of this: %w", sandbox.ErrUnsupported)
 	}
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return nil, err
 	}
 	t, err := b.template()
 	if err != nil {
-		return nil, b.told("template", err)
+		return nil, b.Told("template", err)
 	}
 	return t, nil
 }
@@ -82,7 +82,7 @@ func (b *box) template() (*template, error) {
 		return nil, errors.Join(err, t.release())
 	}
 	b.mu.Lock()
-	gone := b.destroyed != nil
+	gone := b.Over()
 	if !gone {
 		b.made = t
 	}
@@ -107,7 +107,7 @@ func (t *template) Park(ctx context.Context, id sandbox.ID) (sandbox.Sandbox, er
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
-		return nil, fmt.Errorf("container: template %s: %w", t.box.id, sandbox.ErrDestroyed)
+		return nil, fmt.Errorf("container: template %s: %w", t.box.ID(), sandbox.ErrDestroyed)
 	}
 	t.copies++
 	t.mu.Unlock()
@@ -200,7 +200,7 @@ func (c *copied) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Pro
 	}
 	p, err := c.enter()
 	if err != nil {
-		return nil, c.told("start a copy in", err)
+		return nil, c.Told("start a copy in", err)
 	}
 	return p, nil
 }
@@ -233,7 +233,7 @@ func (c *copied) enter() (*program, error) {
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
 	}
-	p := &program{output: &output{file: reader}, done: make(chan struct{}), pidfd: -1}
+	p := newProgram(reader)
 	watched, err := newProcess(process.PID, process.PIDFD)
 	if err != nil { // who cannot be watched must not run
 		return nil, errors.Join(err, c.process.kill(), reader.Close())
@@ -262,7 +262,7 @@ func (c *copied) watch(process clone.Process, watched *process) {
 	}
 	c.ended(exit)
 	if err := c.process.kill(); err != nil {
-		c.driver.log.Error("process 1 cannot be killed", "sandbox", c.id, "error", err)
+		c.driver.log.Error("process 1 cannot be killed", "sandbox", c.ID(), "error", err)
 	}
 }
 

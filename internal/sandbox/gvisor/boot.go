@@ -44,7 +44,7 @@ func (b *box) flags() []string {
 }
 
 // runDir is runsc's for this sandbox.
-func (b *box) runDir() string { return filepath.Join(b.driver.runDir(), string(b.id)) }
+func (b *box) runDir() string { return filepath.Join(b.driver.runDir(), string(b.ID())) }
 
 // boot starts runsc, whose sentry takes over the pipes, and stays when runsc has
 // ended.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sync"
 	"syscall"
 	"time"
@@ -19,15 +18,13 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
 	"github.com/lambdad/lambdad/internal/sandbox/egress"
 	"github.com/lambdad/lambdad/internal/sandbox/gvisor/inside"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
-
-// idForm is what can safely name a directory.
-var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // box is one sandbox.
 type box struct {
+	isolate.Life
 	driver *Driver
-	id     sandbox.ID
 	group  *cgroup.Group
 
 	network *network
@@ -60,8 +57,6 @@ type box struct {
 	program   *program
 	own       *cgroup.Usage // what the sentry took before it had a program
 	begun     cgroup.Usage  // what was taken when the program got its owner
-	destroyed chan struct{} // non-nil once Destroy began; closed when it ended
-	destroyEr error
 }
 
 type reply = inside.Reply
@@ -89,20 +84,17 @@ func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandb
 
 // park makes a sandbox by a way of making one, or takes away what was made so far.
 func (d *Driver) park(ctx context.Context, id sandbox.ID, way func(context.Context, *box) error) (*box, error) {
-	if !idForm.MatchString(string(id)) {
-		return nil, fmt.Errorf("gvisor: %q cannot name a sandbox", id)
+	made, err := d.boxes.Making(ctx)
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case d.parks <- struct{}{}:
-		defer func() { <-d.parks }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	defer made()
 	ctx, cancel := context.WithTimeout(ctx, parkMax)
 	defer cancel()
-	b := &box{driver: d, id: id, replies: make(chan reply, 2), over: make(chan struct{})}
-	if err := d.register(b); err != nil {
-		return nil, err
+	b := &box{driver: d, replies: make(chan reply, 2), over: make(chan struct{})}
+	b.Life = isolate.NewLife("gvisor", id, &b.mu)
+	if err := d.boxes.Add(id, b); err != nil {
+		return nil, fmt.Errorf("gvisor: %w", err)
 	}
 	if err := way(ctx, b); err != nil {
 		// What was made so far goes, however little of ctx is left.
@@ -127,7 +119,7 @@ func (b *box) park(ctx context.Context, spec sandbox.ParkSpec) error {
 // furnish makes what the sentry needs around it: a group, a network, a root.
 func (b *box) furnish(ctx context.Context, spec sandbox.ParkSpec) error {
 	var err error
-	if b.group, err = b.driver.groups.Make(string(b.id)); err != nil {
+	if b.group, err = b.driver.groups.Make(string(b.ID())); err != nil {
 		return err
 	}
 	if err := b.group.Limit(cgroup.Limits{Processes: hostProcessesMax}); err != nil {
@@ -135,7 +127,7 @@ func (b *box) furnish(ctx context.Context, spec sandbox.ParkSpec) error {
 	}
 	var gateway *egress.Gateway
 	if spec.Network == sandbox.NetworkEgress {
-		gateway, _ = b.driver.egress.open() // told once, by Egress
+		gateway, _ = b.driver.egress.Open() // told once, by Egress
 	}
 	if b.network, err = newNetwork(gateway != nil); err != nil {
 		return err
@@ -145,7 +137,7 @@ func (b *box) furnish(ctx context.Context, spec sandbox.ParkSpec) error {
 			return err
 		}
 	}
-	if b.bench, err = b.driver.workshop.bench(string(b.id)); err != nil {
+	if b.bench, err = b.driver.workshop.bench(string(b.ID())); err != nil {
 		return fmt.Errorf("workshop: %w", err)
 	}
 	if err := b.buildRoot(spec.Rootfs); err != nil {
@@ -234,7 +226,7 @@ func (b *box) layBase(base string) error {
 func (b *box) places(mounts []sandbox.Mount) ([]place, error) {
 	var list []place
 	for _, m := range mounts {
-		if err := validMount(m); err != nil {
+		if err := isolate.CheckMount(m); err != nil {
 			return nil, errors.Join(err, closePlaces(list))
 		}
 		fd, file, err := clone(m.Source)
@@ -292,7 +284,7 @@ func (b *box) listen() {
 			continue
 		default: // it speaks without being asked: nothing more is believed
 		}
-		b.driver.log.Error("process 1 sends what nobody asked for", "sandbox", b.id)
+		b.driver.log.Error("process 1 sends what nobody asked for", "sandbox", b.ID())
 		break
 	}
 	close(b.over)
@@ -302,7 +294,7 @@ func (b *box) listen() {
 // ended records how the program ended; only the first report counts.
 func (b *box) ended(exit sandbox.Exit) {
 	b.mu.Lock()
-	p, taken := b.program, b.taken && b.destroyed == nil
+	p, taken := b.program, b.taken && !b.Over()
 	b.mu.Unlock()
 	if p == nil || taken {
 		return
@@ -311,15 +303,12 @@ func (b *box) ended(exit sandbox.Exit) {
 	if exit.Signal == syscall.SIGKILL {
 		usage, err := b.group.Usage()
 		if err != nil {
-			b.driver.log.Warn("cannot tell whether memory ran out", "sandbox", b.id, "error", err)
+			b.driver.log.Warn("cannot tell whether memory ran out", "sandbox", b.ID(), "error", err)
 		}
 		exit.OOM = usage.OOMKills > 0
 	}
-	p.end(exit)
+	p.End(exit)
 }
-
-// ID implements sandbox.Sandbox.
-func (b *box) ID() sandbox.ID { return b.id }
 
 // RuntimeAPI implements sandbox.Sandbox.
 func (b *box) RuntimeAPI() net.Listener { return b.network.runtimeAPI }
@@ -327,38 +316,10 @@ func (b *box) RuntimeAPI() net.Listener { return b.network.runtimeAPI }
 // Endpoint implements sandbox.Sandbox.
 func (b *box) Endpoint() net.Listener { return b.network.endpoint }
 
-// alive is an error once Destroy was called.
-func (b *box) alive() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.destroyed != nil {
-		return fmt.Errorf("gvisor: %s: %w", b.id, sandbox.ErrDestroyed)
-	}
-	return nil
-}
-
 // Destroy implements sandbox.Sandbox. Whoever calls second waits for the first.
-func (b *box) Destroy(ctx context.Context) error {
-	b.mu.Lock()
-	if done := b.destroyed; done != nil {
-		b.mu.Unlock()
-		select {
-		case <-done:
-			return b.destroyEr
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	done := make(chan struct{})
-	b.destroyed = done
-	b.mu.Unlock()
-	b.destroyEr = b.destroy()
-	close(done)
-	return b.destroyEr
-}
+func (b *box) Destroy(ctx context.Context) error { return b.End(ctx, b.destroy) }
 
-// destroy takes the sandbox apart. It takes no context: a sandbox half
-// destroyed is what nobody wants.
+// destroy takes the sandbox apart.
 func (b *box) destroy() error {
 	ctx, cancel := context.WithTimeout(context.Background(), killMax)
 	defer cancel()
@@ -403,9 +364,6 @@ func (b *box) destroy() error {
 	if b.group != nil {
 		errs = append(errs, b.group.Remove())
 	}
-	b.driver.forget(b)
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("gvisor: destroy %s: %w", b.id, err)
-	}
-	return nil
+	b.driver.boxes.Remove(b.ID())
+	return errors.Join(errs...)
 }

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/gvisor/inside"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
 
 const (
@@ -17,8 +17,6 @@ const (
 	// points, a few short files.
 	rootKiB    = 1024
 	rootInodes = 4096
-	// hostname inside; the same everywhere, so that it tells nothing.
-	hostname = "sandbox"
 )
 
 // capabilities of process 1 inside. All are of gVisor's kernel; it gives them
@@ -79,7 +77,7 @@ type bundleNamespace struct {
 func newBundle(root, shelf, netns string) bundle {
 	b := bundle{
 		Version:  "1.2.0",
-		Hostname: hostname,
+		Hostname: isolate.Hostname,
 		Process: bundleProcess{
 			Args: []string{filepath.Join(inside.Shelf, inside.Name)},
 			// One thread less to collect: process 1 hardly makes garbage.
@@ -115,81 +113,26 @@ func (b bundle) encode() ([]byte, error) {
 	return content, nil
 }
 
-// directories that every root has. /dev/shm is not among them: Lambda has none.
-var directories = []string{"/proc", "/dev", "/sys", "/tmp", "/etc", "/opt", "/var/task", "/var/runtime", inside.Shelf}
-
-type file struct{ path, content, link string }
-
-// files of /etc that a C library reads to know who and where it is.
-func files(rootfs sandbox.Rootfs) []file {
-	list := []file{
-		{path: "/etc/passwd", content: "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n" +
-			"sbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n"},
-		{path: "/etc/group", content: "root:x:0:\nnobody:x:65534:\nsbx_user1051:x:990:\n"},
-		{path: "/etc/hosts", content: "127.0.0.1 localhost " + hostname + "\n"},
-		{path: "/etc/hostname", content: hostname + "\n"},
-		{path: "/etc/nsswitch.conf", content: "passwd: files\ngroup: files\nhosts: files dns\n"},
-		// Without egress nothing answers there, and a lookup fails at once.
-		{path: "/etc/resolv.conf", content: "nameserver 127.0.0.1\noptions timeout:5 attempts:2\n"},
-	}
-	if rootfs.Base == "" {
-		for _, m := range rootfs.Mounts {
-			if m.Target == "/usr" {
-				list = append(list, mergedLinks(filepath.Dir(m.Source))...)
-			}
-		}
-	}
-	kept := list[:0]
-	for _, f := range list {
-		if !covered(f.path, rootfs.Mounts) {
-			kept = append(kept, f)
-		}
-	}
-	return kept
-}
-
-// mergedLinks are the links into /usr that the host has beside it: the dynamic
-// loader's path begins with /lib64.
-func mergedLinks(beside string) []file {
-	var links []file
-	for _, name := range []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"} {
-		target, err := os.Readlink(filepath.Join(beside, name))
-		if err == nil && strings.HasPrefix(target, "usr/") {
-			links = append(links, file{path: name, link: target})
-		}
-	}
-	return links
-}
-
-func covered(name string, mounts []sandbox.Mount) bool {
-	for _, m := range mounts {
-		if name == m.Target || strings.HasPrefix(name, m.Target+"/") {
-			return true
-		}
-	}
-	return false
-}
-
 // furnish makes the directories and files of a root. A base's own directories
 // are kept; the files say who the program is, and replace the base's.
 func furnish(root *os.Root, rootfs sandbox.Rootfs) error {
-	for _, dir := range directories {
+	for _, dir := range append(isolate.Directories(), "/sys", inside.Shelf) {
 		if err := root.MkdirAll(dir[1:], 0o755); err != nil {
 			return err
 		}
 	}
-	for _, f := range files(rootfs) {
-		name := f.path[1:]
+	for _, f := range isolate.Files(rootfs) {
+		name := f.Path[1:]
 		if rootfs.Base != "" {
 			if err := root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
 		}
 		var err error
-		if f.link != "" {
-			err = root.Symlink(f.link, name)
+		if f.Link {
+			err = root.Symlink(f.Content, name)
 		} else {
-			err = root.WriteFile(name, []byte(f.content), 0o644)
+			err = root.WriteFile(name, []byte(f.Content), 0o644)
 		}
 		if err != nil {
 			return err

@@ -11,16 +11,12 @@ package gvisor
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
@@ -28,6 +24,7 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox/container/scratch"
 	"github.com/lambdad/lambdad/internal/sandbox/container/seccomp"
 	"github.com/lambdad/lambdad/internal/sandbox/egress"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
 
 const (
@@ -65,17 +62,14 @@ type Driver struct {
 	init       string
 	platform   string
 	filter     []byte
-	lock       *os.File
+	state      *isolate.StateDir
 	groups     *cgroup.Parent
 	workshop   *workshop
-	egress     egressDoor
+	egress     egress.Door
 	disks      *scratch.Disks // nil if /tmp must be in memory
-	parks      chan struct{}  // a token for each sandbox being made
 	unenforced []string
 
-	mu     sync.Mutex
-	boxes  map[sandbox.ID]*box
-	closed bool
+	boxes *isolate.List[*box]
 }
 
 // New opens the driver. It makes no sandbox and removes nothing; call Reap before
@@ -84,20 +78,11 @@ func New(options Options) (*Driver, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("gvisor: needs root: %w", sandbox.ErrUnsupported)
 	}
-	if options.StateDir == "" {
-		return nil, errors.New("gvisor: no state directory")
-	}
-	dir, err := filepath.Abs(options.StateDir)
-	if err != nil {
-		return nil, fmt.Errorf("gvisor: %w", err)
-	}
 	d := &Driver{
 		log:      options.Log,
-		dir:      dir,
 		platform: options.Platform,
 		filter:   seccomp.Filter(),
-		parks:    make(chan struct{}, parksPerCPU*runtime.NumCPU()),
-		boxes:    map[sandbox.ID]*box{},
+		boxes:    isolate.NewList[*box](parksPerCPU),
 	}
 	switch d.platform {
 	case "":
@@ -109,31 +94,25 @@ func New(options Options) (*Driver, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	var err error
 	if d.runsc = options.Runsc; d.runsc == "" {
 		if d.runsc, err = FindRunsc(options.ToolsDir); err != nil {
 			return nil, err
 		}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if d.state, err = isolate.OpenStateDir(options.StateDir); err != nil {
 		return nil, fmt.Errorf("gvisor: %w", err)
 	}
-	if d.lock, err = lockDir(dir); err != nil {
-		return nil, err
-	}
+	d.dir = d.state.Path
 	if err := d.open(options); err != nil {
-		if d.groups != nil {
-			if orphans, listed := d.groups.Orphans(); listed == nil && len(orphans) == 0 {
-				err = errors.Join(err, d.groups.Remove())
-			}
-		}
-		return nil, errors.Join(err, d.release())
+		return nil, errors.Join(err, isolate.Abandon(d.groups), d.release())
 	}
 	return d, nil
 }
 
 func (d *Driver) open(options Options) error {
-	name := sha256.Sum256([]byte(d.dir))
-	d.egress.options = egress.Options{
+	name := d.state.Hash()
+	d.egress.Options = egress.Options{
 		Node:       hex.EncodeToString(name[:3]),
 		StateDir:   d.dir,
 		ResolvConf: options.ResolvConf,
@@ -149,7 +128,7 @@ func (d *Driver) open(options Options) error {
 	if err != nil {
 		return fmt.Errorf("gvisor: %w", err)
 	}
-	if d.groups, err = cgroup.OpenParent(host, "lambdad-"+hex.EncodeToString(name[:6])); err != nil {
+	if d.groups, err = cgroup.OpenParent(host, d.state.GroupName("lambdad-")); err != nil {
 		return fmt.Errorf("gvisor: %w", err)
 	}
 	// A sentry is ended and frozen as a group: it may start processes at any time.
@@ -163,23 +142,10 @@ func (d *Driver) open(options Options) error {
 	}
 	if d.disks, err = scratch.Open(context.Background(), d.dir); err != nil {
 		d.log.Warn("/tmp is in memory and counts towards a function's limit", "error", err)
-		d.unenforced = append(d.unenforced, tmpInMemory)
+		d.unenforced = append(d.unenforced, isolate.TmpInMemory)
 	}
 	d.workshop, err = newWorkshop(filepath.Join(d.dir, "workshop"))
 	return err
-}
-
-// lockDir makes sure that no other process uses the directory: it would reap
-// sandboxes that are alive.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("gvisor: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("gvisor: %s is in use by another lambdad: %w", dir, err), f.Close())
-	}
-	return f, nil
 }
 
 // Name implements sandbox.Driver.
@@ -195,74 +161,35 @@ func (d *Driver) runDir() string { return filepath.Join(d.dir, "run") }
 // finds its control socket closed and ends, and the sentry with it; a frozen one,
 // and the control groups, stay until they are found here.
 func (d *Driver) Reap(ctx context.Context) (int, error) {
-	orphans, err := d.groups.Orphans()
-	if err != nil {
-		return 0, fmt.Errorf("gvisor: reap: %w", err)
-	}
-	reaped := 0
-	errs := []error{d.egress.reap()}
-	for id, group := range orphans {
-		if d.alive(sandbox.ID(id)) {
-			continue
-		}
-		if err := group.Kill(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("gvisor: reap %s: %w", id, err))
-			continue
-		}
-		if err := group.Remove(); err != nil {
-			errs = append(errs, fmt.Errorf("gvisor: reap %s: %w", id, err))
-			continue
-		}
-		reaped++
-	}
+	errs := []error{d.egress.Reap()}
+	reaped, err := isolate.Reap(ctx, d.groups, d.alive)
+	errs = append(errs, err)
 	for _, dir := range []string{d.runDir(), d.imagesDir()} {
 		left, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 		for _, e := range left {
-			if !d.alive(sandbox.ID(e.Name())) {
+			if !d.alive(e.Name()) {
 				errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
 			}
 		}
 	}
-	return reaped, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return reaped, fmt.Errorf("gvisor: %w", err)
+	}
+	return reaped, nil
 }
 
-func (d *Driver) alive(id sandbox.ID) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.boxes[id] != nil
-}
+func (d *Driver) alive(id string) bool { return d.boxes.Has(sandbox.ID(id)) }
 
 // Close implements sandbox.Driver.
 func (d *Driver) Close() error {
-	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
+	first, err := d.boxes.Close()
+	if !first {
 		return nil
 	}
-	d.closed = true
-	boxes := make([]*box, 0, len(d.boxes))
-	for _, b := range d.boxes {
-		boxes = append(boxes, b)
-	}
-	d.mu.Unlock()
-	// Whoever holds a token is still making a sandbox, and will see that the
-	// driver is closed.
-	for range cap(d.parks) {
-		d.parks <- struct{}{}
-	}
-	for range cap(d.parks) { // and who waited for one learns it too
-		<-d.parks
-	}
-	errs := make([]error, len(boxes))
-	var wait sync.WaitGroup
-	for i, b := range boxes {
-		wait.Go(func() { errs[i] = b.Destroy(context.Background()) })
-	}
-	wait.Wait()
-	return errors.Join(errors.Join(errs...), os.RemoveAll(d.imagesDir()), d.groups.Remove(), d.egress.close(), d.release())
+	return errors.Join(err, os.RemoveAll(d.imagesDir()), d.groups.Remove(), d.egress.Close(), d.release())
 }
 
 // release gives up what the driver holds.
@@ -274,27 +201,5 @@ func (d *Driver) release() error {
 	if d.disks != nil {
 		errs = append(errs, d.disks.Close())
 	}
-	if d.lock != nil {
-		errs = append(errs, d.lock.Close())
-	}
-	return errors.Join(errs...)
-}
-
-func (d *Driver) register(b *box) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return fmt.Errorf("gvisor: driver closed: %w", sandbox.ErrDestroyed)
-	}
-	if d.boxes[b.id] != nil {
-		return fmt.Errorf("gvisor: sandbox %q exists", b.id)
-	}
-	d.boxes[b.id] = b
-	return nil
-}
-
-func (d *Driver) forget(b *box) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.boxes, b.id)
+	return errors.Join(append(errs, d.state.Close())...)
 }

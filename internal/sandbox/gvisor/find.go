@@ -1,10 +1,7 @@
 package gvisor
 
 import (
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +9,7 @@ import (
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/gvisor/inside"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
 
 // RunscName is the program that `make runsc` builds.
@@ -45,42 +43,11 @@ func FindRunsc(toolsDir string) (string, error) {
 //go:embed initbin
 var embedded embed.FS
 
-// FindInit returns the path of lambdad-gvisor-init: the embedded one, written
-// into dir; or the one beside this program; or the one in PATH.
+// FindInit returns the path of lambdad-gvisor-init.
 func FindInit(dir string) (string, error) {
-	content, err := embedded.ReadFile("initbin/" + inside.Name)
-	if err == nil {
-		return writeInit(dir, content)
-	}
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), inside.Name)
-		if _, err := os.Stat(beside); err == nil {
-			return beside, nil
-		}
-	}
-	found, err := exec.LookPath(inside.Name)
+	path, err := isolate.FindExecutable(dir, embedded, "initbin/"+inside.Name)
 	if err != nil {
-		return "", fmt.Errorf("gvisor: %s is neither embedded, nor beside this program, nor in PATH; `make build` embeds it: %w",
-			inside.Name, sandbox.ErrUnsupported)
+		return "", fmt.Errorf("gvisor: %w: %w", err, sandbox.ErrUnsupported)
 	}
-	return filepath.Abs(found)
-}
-
-// writeInit puts the embedded process 1 where it can be executed. Its name
-// carries its hash, so that an upgrade never writes over one that runs.
-func writeInit(dir string, content []byte) (string, error) {
-	hash := sha256.Sum256(content)
-	target := filepath.Join(dir, inside.Name+"-"+hex.EncodeToString(hash[:8]))
-	if _, err := os.Stat(target); err == nil {
-		return target, nil
-	}
-	half := target + ".half" // the directory is locked: nobody else writes it
-	err := os.WriteFile(half, content, 0o755)
-	if err == nil {
-		err = os.Rename(half, target)
-	}
-	if err != nil {
-		return "", errors.Join(fmt.Errorf("gvisor: %w", err), os.Remove(half))
-	}
-	return target, nil
+	return path, nil
 }

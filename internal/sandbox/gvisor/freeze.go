@@ -2,7 +2,6 @@ package gvisor
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
@@ -12,37 +11,37 @@ import (
 // Freeze implements sandbox.Sandbox. The whole sentry stands still, which costs
 // less than asking it to stop its tasks.
 func (b *box) Freeze(ctx context.Context) error {
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return err
 	}
-	return b.told("freeze", b.group.Freeze(ctx))
+	return b.Told("freeze", b.group.Freeze(ctx))
 }
 
 // Thaw implements sandbox.Sandbox.
 func (b *box) Thaw(context.Context) error {
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return err
 	}
-	return b.told("thaw", b.group.Thaw())
+	return b.Told("thaw", b.group.Thaw())
 }
 
 // LimitCPU implements sandbox.CPULimiter.
 func (b *box) LimitCPU(_ context.Context, milli int) error {
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return err
 	}
-	return b.told("limit cpu", b.group.Limit(cgroup.Limits{CPUMilli: milli}))
+	return b.Told("limit cpu", b.group.Limit(cgroup.Limits{CPUMilli: milli}))
 }
 
 // Usage implements sandbox.Sandbox. What the sentry took before it had a program
 // is not the program's.
 func (b *box) Usage(context.Context) (sandbox.Usage, error) {
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return sandbox.Usage{}, err
 	}
 	u, err := b.group.Usage()
 	if err != nil {
-		return sandbox.Usage{}, b.told("usage", err)
+		return sandbox.Usage{}, b.Told("usage", err)
 	}
 	b.mu.Lock()
 	own, begun := cgroup.Usage{}, b.begun
@@ -58,18 +57,6 @@ func (b *box) Usage(context.Context) (sandbox.Usage, error) {
 		OOMKills:        u.OOMKills,
 		Unenforced:      slices.Clone(b.driver.unenforced),
 	}, nil
-}
-
-// told names the sandbox in an error. One that happened because Destroy came
-// in between is ErrDestroyed.
-func (b *box) told(step string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if gone := b.alive(); gone != nil {
-		return gone
-	}
-	return fmt.Errorf("gvisor: %s %s: %w", step, b.id, err)
 }
 
 var _ interface {

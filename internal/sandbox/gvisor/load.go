@@ -2,17 +2,15 @@ package gvisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path"
-	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/gvisor/inside"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 )
 
 // load is what goes on a sandbox's shelf, and where process 1 binds it.
@@ -26,7 +24,7 @@ type load struct {
 func (l *load) fill(ctx context.Context, spec sandbox.StartSpec) error {
 	wanted := spec.Mounts
 	if spec.CodeDir != "" {
-		wanted = append([]sandbox.Mount{{Source: spec.CodeDir, Target: codeDir}}, wanted...)
+		wanted = append([]sandbox.Mount{{Source: spec.CodeDir, Target: isolate.CodeDir}}, wanted...)
 	}
 	if err := l.mounts(wanted); err != nil {
 		return err
@@ -56,7 +54,7 @@ func (l *load) fill(ctx context.Context, spec sandbox.StartSpec) error {
 
 func (l *load) mounts(list []sandbox.Mount) error {
 	for _, mount := range list {
-		if err := validMount(mount); err != nil {
+		if err := isolate.CheckMount(mount); err != nil {
 			return err
 		}
 		fd, file, err := clone(mount.Source)
@@ -85,11 +83,14 @@ func (l *load) add(fd int, file bool, target string, writable bool) error {
 	return mountPoint(l.box.root, target[1:], file)
 }
 
+// layersDir is where layers are, one over another.
+const layersDir = "/opt"
+
 // layers is one tree of them all.
 func layers(dirs []string) (int, error) {
 	for _, dir := range dirs {
-		if !filepath.IsAbs(dir) {
-			return -1, fmt.Errorf("layer %q: %w", dir, errMountPath)
+		if err := isolate.CheckMount(sandbox.Mount{Source: dir, Target: layersDir}); err != nil {
+			return -1, err
 		}
 	}
 	if len(dirs) == 1 {
@@ -107,7 +108,7 @@ func (b *box) makeTmp(ctx context.Context) <-chan error {
 		return done
 	}
 	go func() {
-		fd, err := b.driver.disks.Make(ctx, tmpParkedMiB, 0)
+		fd, err := b.driver.disks.Make(ctx, isolate.TmpParkedMiB, 0)
 		if err == nil {
 			b.mu.Lock()
 			b.tmp = os.NewFile(uintptr(fd), "tmp")
@@ -123,11 +124,11 @@ func (b *box) makeTmp(ctx context.Context) <-chan error {
 func (b *box) takeTmp(ctx context.Context, mib int) (int, error) {
 	b.mu.Lock()
 	ahead := b.tmp
-	if mib == tmpParkedMiB {
+	if mib == isolate.TmpParkedMiB {
 		b.tmp = nil
 	}
 	b.mu.Unlock()
-	if ahead == nil || mib != tmpParkedMiB {
+	if ahead == nil || mib != isolate.TmpParkedMiB {
 		return b.newTmp(ctx, mib)
 	}
 	defer ahead.Close()
@@ -148,7 +149,7 @@ func tmpfs(mib int) (int, error) {
 	}
 	defer unix.Close(fs)
 	for name, value := range map[string]string{
-		"size": strconv.Itoa(mib) + "m", "nr_inodes": strconv.Itoa(mib * inodesPerMiB), "mode": "1777",
+		"size": strconv.Itoa(mib) + "m", "nr_inodes": strconv.Itoa(mib * isolate.InodesPerMiB), "mode": "1777",
 	} {
 		if err := unix.FsconfigSetString(fs, name, value); err != nil {
 			return -1, fmt.Errorf("tmpfs: %w", err)
@@ -162,13 +163,4 @@ func tmpfs(mib int) (int, error) {
 		return -1, fmt.Errorf("tmpfs: %w", err)
 	}
 	return fd, nil
-}
-
-var errMountPath = errors.New("not a clean absolute path")
-
-func validMount(m sandbox.Mount) error {
-	if !filepath.IsAbs(m.Source) || !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" {
-		return fmt.Errorf("gvisor: mount %q at %q: %w", m.Source, m.Target, errMountPath)
-	}
-	return nil
 }

@@ -40,21 +40,21 @@ func (d *Driver) Template(ctx context.Context, s sandbox.Sandbox) (sandbox.Templ
 	if !ok || b.driver != d {
 		return nil, fmt.Errorf("gvisor: a sandbox of another driver: %w", sandbox.ErrUnsupported)
 	}
-	if err := b.alive(); err != nil {
+	if err := b.Alive(); err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
 	ready := b.started && b.spec.Template && !b.taken
 	b.mu.Unlock()
 	if !ready {
-		return nil, fmt.Errorf("gvisor: %s was not started for a template", b.id)
+		return nil, fmt.Errorf("gvisor: %s was not started for a template", b.ID())
 	}
 	if err := b.emptyTmp(); err != nil {
 		return nil, err
 	}
-	t := &template{driver: d, of: b, dir: filepath.Join(d.imagesDir(), string(b.id))}
+	t := &template{driver: d, of: b, dir: filepath.Join(d.imagesDir(), string(b.ID()))}
 	if err := t.write(ctx); err != nil {
-		return nil, errors.Join(b.told("checkpoint", err), os.RemoveAll(t.dir))
+		return nil, errors.Join(b.Told("checkpoint", err), os.RemoveAll(t.dir))
 	}
 	return t, nil
 }
@@ -80,7 +80,7 @@ func (b *box) emptyTmp() error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("gvisor: /tmp of %s: %w", b.id, err)
+		return fmt.Errorf("gvisor: /tmp of %s: %w", b.ID(), err)
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "/tmp/lost+found" })
 	if len(names) > 0 {
@@ -156,7 +156,7 @@ func (t *template) Park(ctx context.Context, id sandbox.ID) (sandbox.Sandbox, er
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if t.closed {
-		return nil, fmt.Errorf("gvisor: template of %s: %w", t.of.id, sandbox.ErrDestroyed)
+		return nil, fmt.Errorf("gvisor: template of %s: %w", t.of.ID(), sandbox.ErrDestroyed)
 	}
 	b, err := t.driver.park(ctx, id, func(ctx context.Context, b *box) error { return b.restore(ctx, t) })
 	if err != nil {

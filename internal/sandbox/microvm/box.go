@@ -5,19 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/guest"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/line"
 )
-
-// idForm is what can safely name a directory.
-var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 const (
 	killMax  = 20 * time.Second
@@ -35,39 +32,35 @@ const (
 
 // box is one sandbox.
 type box struct {
+	isolate.Life
 	driver *Driver
-	id     sandbox.ID
 	group  *cgroup.Group
 	rootfs sandbox.Rootfs
 	size   size
 
 	runtimeAPI, endpoint *listener
 
-	mu        sync.Mutex
-	link      *link
-	program   *program
-	template  *template // that it is a copy of
-	started   bool
-	settled   bool // its Start has succeeded
-	clonable  bool // its machine can be saved
-	frozen    bool
-	pending   []syscall.Signal // for when it is thawed
-	disks     []disk           // its own, beside those of its origin
-	origin    *saved
-	spec      sandbox.StartSpec
-	last      line.Usage
-	base      time.Duration // CPU time that its template had used
-	destroyed chan struct{}
-	destroyEr error
+	mu       sync.Mutex
+	link     *link
+	program  *program
+	template *template // that it is a copy of
+	started  bool
+	settled  bool // its Start has succeeded
+	clonable bool // its machine can be saved
+	frozen   bool
+	pending  []syscall.Signal // for when it is thawed
+	disks    []disk           // its own, beside those of its origin
+	origin   *saved
+	spec     sandbox.StartSpec
+	last     line.Usage
+	base     time.Duration // CPU time that its template had used
 }
 
 func (d *Driver) newBox(id sandbox.ID) (*box, error) {
-	if !idForm.MatchString(string(id)) {
-		return nil, fmt.Errorf("microvm: %q cannot name a sandbox", id)
-	}
-	b := &box{driver: d, id: id, size: parkedSize(), runtimeAPI: newListener(guest.Ports[0]), endpoint: newListener(guest.Ports[1])}
-	if err := d.register(b); err != nil {
-		return nil, err
+	b := &box{driver: d, size: parkedSize(), runtimeAPI: newListener(guest.Ports[0]), endpoint: newListener(guest.Ports[1])}
+	b.Life = isolate.NewLife("microvm", id, &b.mu)
+	if err := d.boxes.Add(id, b); err != nil {
+		return nil, fmt.Errorf("microvm: %w", err)
 	}
 	return b, nil
 }
@@ -80,7 +73,7 @@ func (d *Driver) Park(ctx context.Context, spec sandbox.ParkSpec) (sandbox.Sandb
 	}
 	b.rootfs = spec.Rootfs
 	if err := b.park(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("microvm: park %s: %w", b.id, err), b.Destroy(context.WithoutCancel(ctx)))
+		return nil, errors.Join(fmt.Errorf("microvm: park %s: %w", b.ID(), err), b.Destroy(context.WithoutCancel(ctx)))
 	}
 	return b, nil
 }
@@ -149,15 +142,17 @@ func (b *box) resume(ctx context.Context, from *saved, r resumption) error {
 
 // make makes the box's machine in its control group, again if it hangs.
 func (b *box) make(ctx context.Context, limit time.Duration, try func(context.Context, guestEvents) (*link, error)) error {
-	select {
-	case b.driver.parks <- struct{}{}:
-		defer func() { <-b.driver.parks }()
-	case <-ctx.Done():
-		return ctx.Err()
+	made, err := b.driver.boxes.Making(ctx)
+	if err != nil {
+		return err
+	}
+	defer made()
+	if err := b.Alive(); err != nil { // while it waited
+		return err
 	}
 	if b.group == nil {
 		var err error
-		if b.group, err = b.driver.groups.Make(string(b.id)); err != nil {
+		if b.group, err = b.driver.groups.Make(string(b.ID())); err != nil {
 			return err
 		}
 		if err := b.group.Limit(cgroup.Limits{Processes: vmmProcesses}); err != nil {
@@ -176,7 +171,7 @@ func (b *box) make(ctx context.Context, limit time.Duration, try func(context.Co
 		return err
 	}
 	b.mu.Lock()
-	destroyed := b.destroyed != nil
+	destroyed := b.Over()
 	if !destroyed {
 		b.link = l
 	}
@@ -218,7 +213,7 @@ func (e *events) exited(x line.Exit) {
 	if p == nil {
 		return
 	}
-	p.end(sandbox.Exit{Code: x.Code, Signal: syscall.Signal(x.Signal), Ended: time.Now(),
+	p.End(sandbox.Exit{Code: x.Code, Signal: syscall.Signal(x.Signal), Ended: time.Now(),
 		OOM: syscall.Signal(x.Signal) == syscall.SIGKILL && x.Usage.OOMKills > 0})
 }
 
@@ -241,7 +236,7 @@ func (b *box) lost(p *program) {
 	if usage, err := b.group.Usage(); err == nil {
 		exit.OOM = usage.OOMKills > 0 // the host ended the monitor for it
 	}
-	p.end(exit)
+	p.End(exit)
 	p.output.end()
 }
 
@@ -251,9 +246,6 @@ func (b *box) running() *program {
 	return b.program
 }
 
-// ID implements sandbox.Sandbox.
-func (b *box) ID() sandbox.ID { return b.id }
-
 // RuntimeAPI implements sandbox.Sandbox.
 func (b *box) RuntimeAPI() net.Listener { return b.runtimeAPI }
 
@@ -262,36 +254,18 @@ func (b *box) Endpoint() net.Listener { return b.endpoint }
 
 // alive returns the machine, or ErrDestroyed.
 func (b *box) alive() (*link, error) {
+	if err := b.Alive(); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.destroyed != nil {
-		return nil, fmt.Errorf("microvm: %s: %w", b.id, sandbox.ErrDestroyed)
-	}
 	return b.link, nil
 }
 
 // Destroy implements sandbox.Sandbox. Whoever calls second waits for the first.
-func (b *box) Destroy(ctx context.Context) error {
-	b.mu.Lock()
-	if done := b.destroyed; done != nil {
-		b.mu.Unlock()
-		select {
-		case <-done:
-			return b.destroyEr
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	done := make(chan struct{})
-	b.destroyed = done
-	b.mu.Unlock()
-	b.destroyEr = b.destroy()
-	close(done)
-	return b.destroyEr
-}
+func (b *box) Destroy(ctx context.Context) error { return b.End(ctx, b.destroy) }
 
-// destroy takes the sandbox apart. It takes no context: a sandbox half
-// destroyed is what nobody wants.
+// destroy takes the sandbox apart.
 func (b *box) destroy() error {
 	ctx, cancel := context.WithTimeout(context.Background(), killMax)
 	defer cancel()
@@ -309,7 +283,7 @@ func (b *box) destroy() error {
 		l.end()
 	}
 	if p != nil {
-		p.end(sandbox.Exit{Signal: syscall.SIGKILL, Ended: time.Now()})
+		p.End(sandbox.Exit{Signal: syscall.SIGKILL, Ended: time.Now()})
 		p.output.end()
 	}
 	for _, d := range disks {
@@ -324,9 +298,6 @@ func (b *box) destroy() error {
 	if b.group != nil {
 		errs = append(errs, b.group.Kill(ctx), b.group.Remove())
 	}
-	b.driver.forget(b)
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("microvm: destroy %s: %w", b.id, err)
-	}
-	return nil
+	b.driver.boxes.Remove(b.ID())
+	return errors.Join(errs...)
 }

@@ -12,20 +12,15 @@ package microvm
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"runtime"
-	"sync"
-	"syscall"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
 	"github.com/lambdad/lambdad/internal/sandbox/container/seccomp"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/image"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/kernel"
 )
@@ -58,19 +53,16 @@ type Options struct {
 type Driver struct {
 	log     *slog.Logger
 	dir     string
-	lock    *os.File
+	state   *isolate.StateDir
 	groups  *cgroup.Parent
 	images  *image.Cache
 	tmps    *tmpDisks
 	host    *hostSide
 	filter  []byte
 	alone   bool
-	parks   chan struct{} // a token for each sandbox being made
 	origins *origins
 
-	mu     sync.Mutex
-	boxes  map[sandbox.ID]*box
-	closed bool
+	boxes *isolate.List[*box]
 }
 
 // parksPerCPU bounds how many machines are resumed at once.
@@ -78,22 +70,13 @@ const parksPerCPU = 2
 
 // New opens the driver. It boots nothing, and removes nothing; call Reap before the first Park.
 func New(options Options) (*Driver, error) {
-	if options.StateDir == "" {
-		return nil, errors.New("microvm: no state directory")
-	}
-	dir, err := filepath.Abs(options.StateDir)
+	state, err := isolate.OpenStateDir(options.StateDir)
 	if err != nil {
 		return nil, fmt.Errorf("microvm: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("microvm: %w", err)
-	}
-	d := &Driver{log: options.Log, dir: dir, alone: options.Alone, filter: seccomp.Filter(), boxes: map[sandbox.ID]*box{}, parks: make(chan struct{}, parksPerCPU*runtime.NumCPU())}
+	d := &Driver{log: options.Log, state: state, dir: state.Path, alone: options.Alone, filter: seccomp.Filter(), boxes: isolate.NewList[*box](parksPerCPU)}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
-	}
-	if d.lock, err = lockDir(dir); err != nil {
-		return nil, err
 	}
 	if err := d.open(options); err != nil {
 		return nil, errors.Join(err, d.release())
@@ -123,8 +106,7 @@ func (d *Driver) open(options Options) error {
 	}
 	parent := options.CgroupParent
 	if parent == "" {
-		name := sha256.Sum256([]byte(d.dir))
-		parent = "lambdad-vm-" + hex.EncodeToString(name[:6])
+		parent = d.state.GroupName("lambdad-vm-")
 	}
 	if d.groups, err = cgroup.OpenParent(host, parent); err != nil {
 		return fmt.Errorf("microvm: %w", err)
@@ -138,18 +120,6 @@ func (d *Driver) open(options Options) error {
 	d.tmps = openTmpDisks(d.dir, d.log)
 	d.origins = newOrigins(d)
 	return nil
-}
-
-// lockDir makes sure that no other process uses the directory.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("microvm: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("microvm: %s is in use by another lambdad: %w", dir, err), f.Close())
-	}
-	return f, nil
 }
 
 // Name implements sandbox.Driver.
@@ -175,54 +145,20 @@ func (d *Driver) Unenforced() []string { return d.tmps.unenforced() }
 // Reap implements sandbox.Driver. Monitors die with the lambdad that started
 // them, and their memory with them; their control groups stay.
 func (d *Driver) Reap(ctx context.Context) (int, error) {
-	orphans, err := d.groups.Orphans()
+	reaped, err := isolate.Reap(ctx, d.groups, func(id string) bool { return d.boxes.Has(sandbox.ID(id)) || d.origins.has(id) })
 	if err != nil {
-		return 0, fmt.Errorf("microvm: reap: %w", err)
+		return reaped, fmt.Errorf("microvm: %w", err)
 	}
-	reaped := 0
-	var errs []error
-	for id, group := range orphans {
-		d.mu.Lock()
-		alive := d.boxes[sandbox.ID(id)] != nil
-		d.mu.Unlock()
-		if alive || d.origins.has(id) {
-			continue
-		}
-		if err := errors.Join(group.Kill(ctx), group.Remove()); err != nil {
-			errs = append(errs, fmt.Errorf("microvm: reap %s: %w", id, err))
-			continue
-		}
-		reaped++
-	}
-	return reaped, errors.Join(errs...)
+	return reaped, nil
 }
 
 // Close implements sandbox.Driver.
 func (d *Driver) Close() error {
-	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
+	first, err := d.boxes.Close()
+	if !first {
 		return nil
 	}
-	d.closed = true
-	boxes := make([]*box, 0, len(d.boxes))
-	for _, b := range d.boxes {
-		boxes = append(boxes, b)
-	}
-	d.mu.Unlock()
-	errs := make([]error, len(boxes))
-	var wait sync.WaitGroup
-	for i, b := range boxes {
-		wait.Go(func() { errs[i] = b.Destroy(context.Background()) })
-	}
-	wait.Wait()
-	for range cap(d.parks) { // whoever still makes one sees that the driver is closed
-		d.parks <- struct{}{}
-	}
-	for range cap(d.parks) {
-		<-d.parks
-	}
-	return errors.Join(errors.Join(errs...), d.origins.close(), d.groups.Remove(), d.release())
+	return errors.Join(err, d.origins.close(), d.groups.Remove(), d.release())
 }
 
 func (d *Driver) release() error {
@@ -233,27 +169,5 @@ func (d *Driver) release() error {
 	if d.host != nil {
 		errs = append(errs, d.host.close())
 	}
-	return errors.Join(append(errs, d.lock.Close())...)
-}
-
-// register takes the id.
-func (d *Driver) register(b *box) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case d.closed:
-		return fmt.Errorf("microvm: driver closed: %w", sandbox.ErrDestroyed)
-	case d.boxes[b.id] != nil:
-		return fmt.Errorf("microvm: sandbox %q exists", b.id)
-	}
-	d.boxes[b.id] = b
-	return nil
-}
-
-func (d *Driver) forget(b *box) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.boxes[b.id] == b {
-		delete(d.boxes, b.id)
-	}
+	return errors.Join(append(errs, d.state.Close())...)
 }

@@ -87,15 +87,7 @@ func (b *box) Usage(ctx context.Context) (sandbox.Usage, error) {
 	b.mu.Lock()
 	p, frozen, usage := b.program, b.frozen, b.last
 	b.mu.Unlock()
-	ended := false
-	if p != nil {
-		select {
-		case <-p.done:
-			ended = true
-		default:
-		}
-	}
-	if p != nil && !ended && !frozen {
+	if p != nil && !p.Ended() && !frozen {
 		ctx, cancel := context.WithTimeout(ctx, askMax)
 		defer cancel()
 		reply, err := l.call(ctx, line.Request{Measure: true})

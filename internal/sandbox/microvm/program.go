@@ -6,55 +6,30 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/lambdad/lambdad/internal/sandbox"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/line"
 )
 
 // program is what runs in a machine.
 type program struct {
+	*isolate.Ending
 	box    *box
 	output *output
-	done   chan struct{}
-	once   sync.Once
-	exit   sandbox.Exit
 }
 
 func newProgram(b *box) *program {
-	return &program{box: b, output: newOutput(), done: make(chan struct{})}
-}
-
-// end records the exit; only the first one counts.
-func (p *program) end(exit sandbox.Exit) {
-	p.once.Do(func() {
-		p.exit = exit
-		close(p.done)
-	})
+	return &program{Ending: isolate.NewEnding(), box: b, output: newOutput()}
 }
 
 // Output implements sandbox.Program.
 func (p *program) Output() io.Reader { return p.output }
 
-// Done implements sandbox.Program.
-func (p *program) Done() <-chan struct{} { return p.done }
-
-// Exit implements sandbox.Program.
-func (p *program) Exit() sandbox.Exit {
-	select {
-	case <-p.done:
-		return p.exit
-	default:
-		return sandbox.Exit{}
-	}
-}
-
 // Signal implements sandbox.Program.
 func (p *program) Signal(s syscall.Signal) error {
-	select {
-	case <-p.done:
+	if p.Ended() {
 		return os.ErrProcessDone
-	default:
-		return p.box.signal(s)
 	}
+	return p.box.signal(s)
 }
 
 // output is the stream that the guest opens for what the program writes.

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
-	"strings"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/container/cgroup"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/guest"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/image"
 	"github.com/lambdad/lambdad/internal/sandbox/microvm/line"
@@ -22,11 +22,8 @@ const argumentsMax = 512 << 10
 
 // Start implements sandbox.Sandbox.
 func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Program, error) {
-	if err := validStart(spec); err != nil {
+	if err := checkStart(spec, b.driver.Unenforced()); err != nil {
 		return nil, err
-	}
-	if missing := b.unenforced(spec.Limits); spec.Limits.Strict && len(missing) > 0 {
-		return nil, fmt.Errorf("microvm: %s cannot be limited on this host: %w", strings.Join(missing, ", "), sandbox.ErrUnsupported)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startMax)
 	defer cancel()
@@ -34,10 +31,10 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 	b.mu.Lock()
 	var err error
 	switch {
-	case b.destroyed != nil:
-		err = fmt.Errorf("microvm: %s: %w", b.id, sandbox.ErrDestroyed)
+	case b.Over():
+		err = fmt.Errorf("microvm: %s: %w", b.ID(), sandbox.ErrDestroyed)
 	case b.started:
-		err = fmt.Errorf("microvm: %s was started before", b.id)
+		err = fmt.Errorf("microvm: %s was started before", b.ID())
 	}
 	if err != nil {
 		b.mu.Unlock()
@@ -59,7 +56,7 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 			break
 		}
 		// The machine hangs, and was ended: another one may not.
-		b.driver.log.Warn("a virtual machine hung and is replaced", "sandbox", b.id)
+		b.driver.log.Warn("a virtual machine hung and is replaced", "sandbox", b.ID())
 		if again := b.replace(ctx, p); again != nil {
 			err = errors.Join(err, again)
 			break
@@ -72,7 +69,7 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 		if _, gone := b.alive(); gone != nil {
 			return nil, gone
 		}
-		return nil, fmt.Errorf("microvm: start %s: %w", b.id, refused(err, spec.Argv[0]))
+		return nil, fmt.Errorf("microvm: start %s: %w", b.ID(), refused(err, spec.Argv[0]))
 	}
 	return p, nil
 }
@@ -105,7 +102,7 @@ func (b *box) replace(ctx context.Context, p *program) error {
 // settle makes the end of the machine the end of the program.
 func (b *box) settle(p *program) error {
 	b.mu.Lock()
-	l, gone := b.link, b.destroyed != nil
+	l, gone := b.link, b.Over()
 	b.settled = true
 	b.mu.Unlock()
 	if gone || l == nil {
@@ -135,7 +132,7 @@ func (b *box) start(ctx context.Context, spec sandbox.StartSpec, p *program) err
 		return err
 	}
 	b.mu.Lock()
-	l, gone := b.link, b.destroyed != nil
+	l, gone := b.link, b.Over()
 	if !gone {
 		b.disks = append(b.disks, files...)
 		b.program = p
@@ -205,11 +202,11 @@ func guestLimits(l sandbox.Limits) line.Limits {
 func (b *box) plan(ctx context.Context, spec sandbox.StartSpec) (files []disk, m line.Start, err error) {
 	m = line.Start{
 		TmpMiB: spec.Limits.TmpMiB, Limits: guestLimits(spec.Limits),
-		Processes: sandbox.ProcessesMax, Descriptors: sandbox.DescriptorsMax, UID: programUID, GID: programGID,
+		Processes: sandbox.ProcessesMax, Descriptors: sandbox.DescriptorsMax, UID: isolate.ProgramUID, GID: isolate.ProgramGID,
 		Filter: b.driver.filter, Argv: spec.Argv, Env: spec.Env, Dir: spec.Dir,
 	}
 	if m.Dir == "" {
-		m.Dir = codeDir
+		m.Dir = isolate.CodeDir
 	}
 	next := firstStartDisk
 	add := func(of image.Spec) (int, error) {
@@ -226,7 +223,7 @@ func (b *box) plan(ctx context.Context, spec sandbox.StartSpec) (files []disk, m
 	}
 	wanted := spec.Mounts
 	if spec.CodeDir != "" {
-		wanted = append([]sandbox.Mount{{Source: spec.CodeDir, Target: codeDir}}, wanted...)
+		wanted = append([]sandbox.Mount{{Source: spec.CodeDir, Target: isolate.CodeDir}}, wanted...)
 	}
 	for _, mount := range wanted {
 		of, file, err := imageOf(mount)
@@ -262,37 +259,19 @@ const (
 	tmpDisk        = guest.TmpDisk
 )
 
-// validStart refuses what the kernel would misunderstand.
-func validStart(spec sandbox.StartSpec) error {
-	switch {
-	case len(spec.Argv) == 0 || !path.IsAbs(spec.Argv[0]):
-		return errors.New("microvm: the program must be an absolute path")
-	case spec.Dir != "" && !path.IsAbs(spec.Dir):
-		return errors.New("microvm: the working directory must be an absolute path")
-	case spec.Limits.MemoryMiB < 0 || spec.Limits.CPUMilli < 0 || spec.Limits.TmpMiB < 0:
-		return errors.New("microvm: a limit is negative")
+// checkStart refuses what the kernel would misunderstand.
+func checkStart(spec sandbox.StartSpec, unenforced []string) error {
+	if err := errors.Join(isolate.CheckProgram(spec.Argv, spec.Env, spec.Dir), isolate.CheckLimits(spec.Limits, unenforced)); err != nil {
+		return fmt.Errorf("microvm: %w", err)
 	}
-	total := 0
-	for _, list := range [][]string{spec.Argv, spec.Env, {spec.Dir}} {
-		for _, s := range list {
-			if strings.IndexByte(s, 0) >= 0 {
-				return errors.New("microvm: an argument or variable contains a zero byte")
-			}
-			total += len(s)
-		}
+	total := len(spec.Dir)
+	for _, s := range slices.Concat(spec.Argv, spec.Env) {
+		total += len(s)
 	}
 	if total > argumentsMax {
 		return fmt.Errorf("microvm: arguments and environment take %d bytes, more than %d: %w", total, argumentsMax, syscall.E2BIG)
 	}
 	return nil
-}
-
-// unenforced names the requested limits that cannot be kept.
-func (b *box) unenforced(l sandbox.Limits) []string {
-	if l.TmpMiB == 0 {
-		return nil
-	}
-	return b.driver.tmps.unenforced()
 }
 
 func (b *box) signal(s syscall.Signal) error {

@@ -37,10 +37,10 @@ func (d *Driver) Template(ctx context.Context, s sandbox.Sandbox) (sandbox.Templ
 	p, clonable := b.program, b.clonable
 	b.mu.Unlock()
 	if p == nil || !clonable {
-		return nil, fmt.Errorf("microvm: %s was not started for a template: %w", b.id, sandbox.ErrUnsupported)
+		return nil, fmt.Errorf("microvm: %s was not started for a template: %w", b.ID(), sandbox.ErrUnsupported)
 	}
 	select {
-	case <-p.done:
+	case <-p.Done():
 		return nil, &sandbox.UnclonableError{Reason: "it has ended"}
 	default:
 	}
@@ -60,7 +60,7 @@ func (d *Driver) Template(ctx context.Context, s sandbox.Sandbox) (sandbox.Templ
 		default:
 			err = errors.Join(err, l.machine.unpause(ctx), l.renew(ctx, &line.Limits{}))
 		}
-		return nil, fmt.Errorf("microvm: template of %s: %w", b.id, err)
+		return nil, fmt.Errorf("microvm: template of %s: %w", b.ID(), err)
 	}
 	t := &template{driver: d, saved: made, owner: b.spec}
 	b.mu.Lock()

@@ -12,11 +12,9 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-)
 
-// tmpInMemory is unenforced where no disk can be made for /tmp: what it holds
-// then takes of the machine's memory.
-const tmpInMemory = "tmp apart from memory"
+	"github.com/lambdad/lambdad/internal/sandbox/isolate"
+)
 
 // tmpDisks makes disks for /tmp: an empty filesystem of each size once, and copies of it.
 type tmpDisks struct {
@@ -40,7 +38,7 @@ func openTmpDisks(dir string, log *slog.Logger) *tmpDisks {
 
 func (t *tmpDisks) unenforced() []string {
 	if t.mke2 == "" {
-		return []string{tmpInMemory}
+		return []string{isolate.TmpInMemory}
 	}
 	return nil
 }
