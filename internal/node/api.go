@@ -53,11 +53,15 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		UsagePath:           usageHandler{node: n, now: time.Now},
 	}
 
+	if err := n.assembleQueues(ctx); err != nil {
+		return err
+	}
 	n.services = []*wire.Service{
 		apilambda.NewService(functions),
 		apiiam.NewService(controliam.Handlers(n.authority)),
 		apists.NewService(controlsts.Handlers(n.authority)),
 		apilogs.NewService(controllogs.Handlers(logOptions)),
+		n.queues.API(),
 	}
 	if n.api, err = n.newServer(outside); err != nil {
 		return err

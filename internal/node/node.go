@@ -17,6 +17,7 @@ import (
 	"github.com/lambdad/lambdad/internal/frontend"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/services/sqs"
 	"github.com/lambdad/lambdad/internal/telemetry"
 	"github.com/lambdad/lambdad/internal/telemetry/logs"
 	"github.com/lambdad/lambdad/internal/telemetry/metering"
@@ -52,6 +53,7 @@ type node struct {
 	assigner  *assignment.Assigner
 	frontend  *frontend.Frontend
 	control   *lambda.Control
+	queues    *sqs.Service
 	services  []*wire.Service
 	api       *wire.Server // for clients
 	inside    *wire.Server // for the code in sandboxes
@@ -246,6 +248,7 @@ func (n *node) drain(server *http.Server) {
 	if err := n.assigner.Drain(ctx); err != nil {
 		n.log.Warn("stopped before all invokes had ended", "error", err)
 	}
+	n.queues.Drain()
 	const answersMax = 5 * time.Second // for answers on their way to clients
 	closing, cancelClosing := context.WithTimeout(context.Background(), answersMax)
 	defer cancelClosing()
@@ -257,6 +260,7 @@ func (n *node) drain(server *http.Server) {
 // close gives up what assemble made, in the opposite order, whatever of it there is.
 func (n *node) close() error {
 	var errs []error
+	errs = append(errs, n.closeQueues())
 	if n.assigner != nil {
 		errs = append(errs, n.assigner.Close())
 	}

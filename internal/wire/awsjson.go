@@ -83,5 +83,5 @@ func (x *exchange) queryCompatible(f Fault) {
 	if isSender(f) {
 		side = ";Sender"
 	}
-	x.w.Header()["x-amzn-query-error"] = []string{queryCode(f) + side}
+	x.w.Header()["x-amzn-query-error"] = []string{QueryCode(f) + side}
 }

@@ -53,7 +53,7 @@ func (awsQuery) fault(x *exchange, f Fault) {
 	if x.endpoint != nil {
 		namespace = x.endpoint.XMLNamespace
 		if x.endpoint.QueryCompatible {
-			as.code = queryCode(f)
+			as.code = QueryCode(f)
 		}
 		as.detail = x.endpoint.QueryDetail && !slices.Contains(x.endpoint.QueryNoDetail, as.code)
 	}

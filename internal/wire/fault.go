@@ -37,8 +37,8 @@ func NewFault(status int, code, format string, args ...any) *GenericFault {
 	return &GenericFault{Code: code, Message: fmt.Sprintf(format, args...), Status: status}
 }
 
-// queryCode is the code of a fault in the query protocol.
-func queryCode(f Fault) string {
+// QueryCode is the code of a fault in the query protocol.
+func QueryCode(f Fault) string {
 	switch v := f.(type) {
 	case *GenericFault:
 		if v.QueryCode != "" {

@@ -31,3 +31,14 @@ func needBoto3(t *testing.T) string {
 	t.Skip("needs a python3 that has boto3")
 	return ""
 }
+
+// TestBoto3Queues runs testdata/boto3/queues.py: SQS over its JSON protocol.
+func TestBoto3Queues(t *testing.T) {
+	python := needBoto3(t)
+	script, err := filepath.Abs("testdata/boto3/queues.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := house.Start(t)
+	t.Log(run(t, h, t.TempDir(), python, script))
+}

@@ -1,0 +1,39 @@
+package flow
+
+// byDue orders the entries that wait for a time.
+type byDue []*entry
+
+func (h byDue) Len() int           { return len(h) }
+func (h byDue) Less(i, j int) bool { return h[i].due < h[j].due }
+func (h byDue) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = int32(i), int32(j) }
+func (h *byDue) Push(x any)        { e := x.(*entry); e.index = int32(len(*h)); *h = append(*h, e) }
+func (h *byDue) Pop() any          { return pop((*[]*entry)(h)) }
+
+// bySequence orders the deliverable entries of a standard queue: the oldest first.
+type bySequence []*entry
+
+func (h bySequence) Len() int           { return len(h) }
+func (h bySequence) Less(i, j int) bool { return h[i].sequence < h[j].sequence }
+func (h bySequence) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = int32(i), int32(j)
+}
+func (h *bySequence) Push(x any) { e := x.(*entry); e.index = int32(len(*h)); *h = append(*h, e) }
+func (h *bySequence) Pop() any   { return pop((*[]*entry)(h)) }
+
+// byHead orders the groups with a deliverable head.
+type byHead []*group
+
+func (h byHead) Len() int           { return len(h) }
+func (h byHead) Less(i, j int) bool { return h[i].head.sequence < h[j].head.sequence }
+func (h byHead) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
+func (h *byHead) Push(x any)        { g := x.(*group); g.index = len(*h); *h = append(*h, g) }
+func (h *byHead) Pop() any          { g := pop((*[]*group)(h)); g.index = -1; return g }
+
+func pop[T any](h *[]*T) *T {
+	last := len(*h) - 1
+	x := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return x
+}
