@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,9 @@ var (
 // writer came first: then ErrBusy.
 const conflictRetriesMax = 16
 
+// turnsMax bounds how many streams are written at once by Put; more share a turn.
+const turnsMax = 256
+
 // Options changes what Open does by default.
 type Options struct {
 	// Now is the clock; nil is time.Now.
@@ -65,6 +69,9 @@ type Logs struct {
 
 	sequence atomic.Uint64 // of the newest chunk
 	sink     *sink
+
+	seed  maphash.Seed
+	turns [turnsMax]sync.Mutex // of those who write to one stream, by its key's hash
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -87,7 +94,7 @@ func Open(s store.Store, o Options) *Logs {
 		o.SweepEvery = sweepEveryDefault
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	l := &Logs{store: s, now: o.Now, log: o.Log, stop: stop}
+	l := &Logs{store: s, now: o.Now, log: o.Log, seed: maphash.MakeSeed(), stop: stop}
 	l.sink = newSink(l, o.FlushEvery)
 	l.running.Go(func() { l.sink.run(ctx) })
 	l.running.Go(func() { l.sweepOften(ctx, o.SweepEvery) })

@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -16,6 +17,11 @@ func (l *Logs) Put(ctx context.Context, s Scope, group, stream string, events []
 	if err != nil {
 		return err
 	}
+	// Batches to one stream come in parallel and must all be taken (API reference, PutLogEvents): they take turns,
+	// because each writes the stream's record.
+	turn := &l.turns[maphash.String(l.seed, streamKey(g, stream))%turnsMax]
+	turn.Lock()
+	defer turn.Unlock()
 	return retryConflicts(func() error {
 		st, r, err := l.stream(ctx, g, stream)
 		if err != nil || len(events) == 0 {
