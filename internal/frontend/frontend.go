@@ -62,6 +62,7 @@ type Options struct {
 	Functions Functions
 	Aliases   Aliases
 	Invoker   Invoker
+	Events    Events
 	Meter     Meter // nil: nobody is told
 	// CrossAccount lets callers of other accounts in: they have been authorised.
 	CrossAccount bool
@@ -74,6 +75,7 @@ type Frontend struct {
 	functions Functions
 	aliases   Aliases
 	invoker   Invoker
+	events    Events
 	meter     Meter
 	counter   *counting.Counter
 
@@ -82,13 +84,13 @@ type Frontend struct {
 
 // New makes a frontend.
 func New(opts Options) (*Frontend, error) {
-	if opts.Functions == nil || opts.Aliases == nil || opts.Invoker == nil {
+	if opts.Functions == nil || opts.Aliases == nil || opts.Invoker == nil || opts.Events == nil {
 		return nil, errors.New("frontend: a door is missing in the options")
 	}
 	if opts.Meter == nil {
 		opts.Meter = unmetered{}
 	}
-	return &Frontend{functions: opts.Functions, aliases: opts.Aliases, invoker: opts.Invoker, meter: opts.Meter, counter: counting.New(opts.Concurrency), crossAccount: opts.CrossAccount}, nil
+	return &Frontend{functions: opts.Functions, aliases: opts.Aliases, invoker: opts.Invoker, events: opts.Events, meter: opts.Meter, counter: counting.New(opts.Concurrency), crossAccount: opts.CrossAccount}, nil
 }
 
 // Reserve sets a share of the account's concurrency aside for a version, which is what its
@@ -105,20 +107,13 @@ func (f *Frontend) Share(id record.FunctionID, reserved int) { f.counter.Share(i
 // Invoke is the slot of the operation in api/lambda. It runs after authorisation. A
 // client that goes away changes nothing: the invoke runs to its end, as in AWS.
 func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.InvocationRequest) (*api.InvocationResponse, error) {
-	if len(in.Payload) > payloadBytesMax {
+	event := value(in.InvocationType) == api.InvocationTypeEvent
+	if !event && len(in.Payload) > payloadBytesMax {
 		return nil, api.NewRequestTooLargeException(fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", payloadBytesMax))
 	}
-	name, err := record.ParseQualified(value(in.FunctionName), value(in.Qualifier), record.Scope{Account: call.Account, Region: call.Region})
-	if errors.Is(err, record.ErrOtherAccount) && f.crossAccount {
-		err = nil // the function's resource-based policy let the caller in
-	}
-	if errors.Is(err, record.ErrOtherAccount) {
-		// Nobody looked at the function's resource-based policy. The text is IAM's.
-		return nil, wire.NewFault(http.StatusForbidden, "AccessDeniedException", "User: %s is not authorized to perform: lambda:InvokeFunction on resource: %s because no resource-based policy allows the lambda:InvokeFunction action",
-			call.Principal.ARN, name.ARN())
-	}
+	name, err := f.named(call, in.FunctionName, in.Qualifier)
 	if err != nil {
-		return nil, nameFault(err)
+		return nil, err
 	}
 	if err := refuseUnbuilt(in); err != nil {
 		return nil, err
@@ -126,6 +121,16 @@ func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.Invocati
 	clientContext, err := decodeClientContext(value(in.ClientContext))
 	if err != nil {
 		return nil, err
+	}
+	if event {
+		err := f.Send(ctx, &Event{
+			Name: name, RequestID: call.RequestID, Payload: in.Payload, ClientContext: clientContext, TraceID: call.TraceID, Received: call.Received,
+		})
+		if err != nil {
+			return nil, err
+		}
+		// Without ExecutedVersion (recorded: test_invocation_type_event).
+		return &api.InvocationResponse{StatusCode: wire.Ptr(int32(http.StatusAccepted))}, nil
 	}
 	answer, err := f.Run(ctx, &Request{
 		Name:          name,
@@ -165,6 +170,22 @@ func invoked(call *wire.Call, in *api.InvocationRequest, answer *Answer) *api.In
 		out.LogResult = wire.Ptr(base64.StdEncoding.EncodeToString(answer.LogTail))
 	}
 	return out
+}
+
+// named reads the function that a request names.
+func (f *Frontend) named(call *wire.Call, name, qualifier *string) (record.Name, error) {
+	n, err := record.ParseQualified(value(name), value(qualifier), record.Scope{Account: call.Account, Region: call.Region})
+	switch {
+	case errors.Is(err, record.ErrOtherAccount) && f.crossAccount:
+		return n, nil // the function's resource-based policy let the caller in
+	case errors.Is(err, record.ErrOtherAccount):
+		// Nobody looked at the function's resource-based policy. The text is IAM's.
+		return n, wire.NewFault(http.StatusForbidden, "AccessDeniedException", "User: %s is not authorized to perform: lambda:InvokeFunction on resource: %s because no resource-based policy allows the lambda:InvokeFunction action",
+			call.Principal.ARN, n.ARN())
+	case err != nil:
+		return n, nameFault(err)
+	}
+	return n, nil
 }
 
 // resolve finds the version that a name means, in a state to be invoked. An alias with
@@ -216,8 +237,6 @@ func (f *Frontend) alias(ctx context.Context, key record.Qualified) (*record.Ali
 // refuseUnbuilt refuses what is not enforced yet, rather than to ignore it.
 func refuseUnbuilt(in *api.InvocationRequest) error {
 	switch {
-	case value(in.InvocationType) == api.InvocationTypeEvent:
-		return wire.NewFault(http.StatusNotImplemented, "NotImplementedException", "lambdad does not run asynchronous invokes (InvocationType Event) yet; use RequestResponse.")
 	case in.TenantId != nil:
 		return api.NewInvalidParameterValueException("The tenant id is only supported for functions with tenant isolation; this function has none.")
 	case in.DurableExecutionName != nil:

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/lambdad/lambdad/internal/assignment"
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/store"
 	"github.com/lambdad/lambdad/internal/wire"
 	"github.com/lambdad/lambdad/internal/worker"
 )
@@ -55,6 +57,19 @@ type invoker struct {
 	result worker.Result
 	err    error
 	do     func()
+	events events
+}
+
+type events struct {
+	accepted []*Event
+	err      error
+}
+
+func (e *events) Accept(_ context.Context, event *Event) error {
+	if e.err == nil {
+		e.accepted = append(e.accepted, event)
+	}
+	return e.err
 }
 
 func (i *invoker) Invoke(fn *record.Function, _ string, in *worker.Invocation) (worker.Result, error) {
@@ -98,7 +113,7 @@ func setUp(t *testing.T, concurrency int) (*Frontend, *invoker) {
 		{ID: id, Qualifier: "all"}:   {Version: "2", Weights: map[string]float64{"1": 1}},
 		{ID: id, Qualifier: "never"}: {Version: "1", Weights: map[string]float64{"2": 0}},
 	}
-	f, err := New(Options{Functions: v, Aliases: named, Invoker: i, Concurrency: concurrency})
+	f, err := New(Options{Functions: v, Aliases: named, Invoker: i, Events: &i.events, Concurrency: concurrency})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,12 +192,16 @@ func TestInvokeRefuses(t *testing.T) {
 		"pending":         {request("pending", nil), 409, "ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Pending"},
 		"failed":          {request("failed", nil), 409, "ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Failed"},
 		"no runtime":      {request("broken", nil), 502, "InvalidRuntimeException", "no python3.99 here"},
-		"event":           {request("f", func(in *api.InvocationRequest) { in.InvocationType = wire.Ptr("Event") }), 501, "NotImplementedException", ""},
-		"tenant":          {request("f", func(in *api.InvocationRequest) { in.TenantId = wire.Ptr("t") }), 400, "InvalidParameterValueException", ""},
-		"too large":       {request("f", func(in *api.InvocationRequest) { in.Payload = big }), 413, "RequestTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation"},
-		"not JSON":        {request("f", func(in *api.InvocationRequest) { in.Payload = []byte("\x99") }), 400, "InvalidRequestContentException", "Could not parse request body into json: Could not parse payload into json: Unexpected character ((CTRL-CHAR, code 153)): expected a valid value (JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 1]"},
-		"context":         {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr("e30") }), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
-		"large context":   {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr(strings.Repeat("A", 3584)) }), 400, "InvalidRequestContentException", ""},
+		"event, missing":  {request("gone", func(in *api.InvocationRequest) { in.InvocationType = wire.Ptr("Event") }), 404, "ResourceNotFoundException", ""},
+		"event, not JSON": {request("f", func(in *api.InvocationRequest) { in.InvocationType, in.Payload = wire.Ptr("Event"), []byte("{") }), 400, "InvalidRequestContentException", ""},
+		"event, large": {request("f", func(in *api.InvocationRequest) {
+			in.InvocationType, in.Payload = wire.Ptr("Event"), make([]byte, EventBytesMax+1)
+		}), 413, "RequestTooLargeException", "Request must be smaller than 1048576 bytes for the InvokeFunction operation"},
+		"tenant":        {request("f", func(in *api.InvocationRequest) { in.TenantId = wire.Ptr("t") }), 400, "InvalidParameterValueException", ""},
+		"too large":     {request("f", func(in *api.InvocationRequest) { in.Payload = big }), 413, "RequestTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation"},
+		"not JSON":      {request("f", func(in *api.InvocationRequest) { in.Payload = []byte("\x99") }), 400, "InvalidRequestContentException", "Could not parse request body into json: Could not parse payload into json: Unexpected character ((CTRL-CHAR, code 153)): expected a valid value (JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 1]"},
+		"context":       {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr("e30") }), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
+		"large context": {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr(strings.Repeat("A", 3584)) }), 400, "InvalidRequestContentException", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, i := setUp(t, 0)
@@ -203,6 +222,36 @@ func TestDryRun(t *testing.T) {
 	out, err := f.Invoke(context.Background(), newCall(), request("f", func(in *api.InvocationRequest) { in.InvocationType = wire.Ptr("DryRun") }))
 	if err != nil || *out.StatusCode != 204 || out.Payload != nil || out.ExecutedVersion != nil || i.in != nil {
 		t.Errorf("%v %+v", err, out)
+	}
+}
+
+func TestEvent(t *testing.T) {
+	f, i := setUp(t, 0)
+	event := request("f:blue", func(in *api.InvocationRequest) { in.InvocationType = wire.Ptr("Event") })
+	out, err := f.Invoke(context.Background(), newCall(), event)
+	if err != nil || *out.StatusCode != 202 || out.Payload != nil || out.ExecutedVersion != nil || i.in != nil {
+		t.Errorf("%v %+v", err, out)
+	}
+	if len(i.events.accepted) != 1 {
+		t.Fatal("no event was accepted")
+	}
+	e := i.events.accepted[0]
+	if e.Name.ARN() != "arn:aws:lambda:us-east-1:000000000000:function:f:blue" || string(e.Payload) != "{}" || e.RequestID != "id" || !strings.HasPrefix(e.TraceID, "Root=1-") {
+		t.Errorf("accepted %+v", e)
+	}
+	i.events.err = store.ErrFull
+	_, err = f.Invoke(context.Background(), newCall(), event)
+	var fault wire.Fault
+	if !errors.As(err, &fault) || fault.FaultStatus() != 503 {
+		t.Errorf("with a full disk: %v", err)
+	}
+}
+
+func TestInvokeAsync(t *testing.T) {
+	f, i := setUp(t, 0)
+	out, err := f.InvokeAsync(context.Background(), newCall(), &api.InvokeAsyncRequest{FunctionName: wire.Ptr("f"), InvokeArgs: io.NopCloser(strings.NewReader(`{"a":1}`))})
+	if err != nil || *out.Status != 202 || len(i.events.accepted) != 1 || string(i.events.accepted[0].Payload) != `{"a":1}` {
+		t.Errorf("%v %+v %v", err, out, i.events.accepted)
 	}
 }
 

@@ -42,7 +42,7 @@ func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
 	if len(payload) == 0 {
 		payload = []byte("{}") // Source: recorded invokes without a payload see {}
 	} else if fault := payloadFault(payload); fault != "" {
-		return Answer{}, api.NewInvalidRequestContentException("Could not parse request body into json: Could not parse payload into json: " + fault)
+		return Answer{}, badPayload(fault)
 	}
 	if r.DryRun {
 		return Answer{}, nil

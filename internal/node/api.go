@@ -22,15 +22,16 @@ import (
 // assembleAPI fills the slots of the generated services and puts a server before them.
 func (n *node) assembleAPI(ctx context.Context) (err error) {
 	options := lambda.Options{
-		Store:       n.storage.store,
-		Functions:   n.functions,
-		Policies:    n.policies,
-		Artifacts:   n.storage.artifacts,
-		Runtimes:    n.storage.catalog,
-		Isolation:   n.isolation,
-		Limits:      lambda.Limits{ConcurrentExecutions: n.config.Concurrency, MemoryMiB: n.memoryMiB},
-		SettleAfter: n.config.PendingWindow,
-		Log:         n.log,
+		Store:        n.storage.store,
+		Functions:    n.functions,
+		Policies:     n.policies,
+		Artifacts:    n.storage.artifacts,
+		Runtimes:     n.storage.catalog,
+		Isolation:    n.isolation,
+		Destinations: destinations{n},
+		Limits:       lambda.Limits{ConcurrentExecutions: n.config.Concurrency, MemoryMiB: n.memoryMiB},
+		SettleAfter:  n.config.PendingWindow,
+		Log:          n.log,
 	}
 	logOptions := controllogs.Options{Logs: n.logs}
 	if n.config.Auth != AuthNone {
@@ -43,6 +44,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 	}
 	functions := n.control.Handlers()
 	functions.Invoke = n.frontend.Invoke
+	functions.InvokeAsync = n.frontend.InvokeAsync
 
 	// The code in sandboxes gets the services and downloads, not the node's own state.
 	inside := internalRoutes{lambda.CodePath: n.control.CodeHandler()}
@@ -92,9 +94,10 @@ func (n *node) health() Health {
 // serveSandbox serves the API to the code in one sandbox, until the sandbox closes its
 // listener.
 func (n *node) serveSandbox(l net.Listener) {
-	server := newHTTPServer(n.inside, n.log)
+	p := newPace()
+	server := newHTTPServer(p.handler(n.inside), n.log)
 	// The listener ends with its sandbox, which is how this always ends.
-	_ = server.Serve(n.inside.Listener(l))
+	_ = server.Serve(n.inside.Listener(newPacedListener(l, p)))
 	_ = server.Close()
 }
 

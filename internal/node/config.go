@@ -68,6 +68,9 @@ type Config struct {
 	// MemoryMiB is what all sandboxes together may promise; 0 takes 80 % of the
 	// machine's memory.
 	MemoryMiB int `koanf:"memory"`
+	// EventTimeScale stretches the pauses and ages of asynchronous invokes: 0.01 makes a minute
+	// of AWS's 0.6 seconds, for tests.
+	EventTimeScale float64 `koanf:"event-time-scale"`
 	// CredentialsTTL is how long a function's temporary credentials live.
 	CredentialsTTL time.Duration `koanf:"credentials-ttl"`
 	// PendingWindow is how long a new or changed function stays Pending or InProgress.
@@ -95,6 +98,7 @@ func Defaults() Config {
 		Egress:          "auto",
 		Concurrency:     1000,
 		ScalingRate:     1000,
+		EventTimeScale:  1,
 		CredentialsTTL:  6 * time.Hour,
 		PendingWindow:   300 * time.Millisecond,
 		DrainTimeout:    15 * time.Minute, // Lambda's longest timeout
@@ -135,6 +139,9 @@ func (c *Config) Check() error {
 	}
 	if c.ScalingRate < 1 || c.ScalingRate > scalingRateMax {
 		errs = append(errs, fmt.Errorf("--scaling-rate is %d: it must be between 1 and %d", c.ScalingRate, scalingRateMax))
+	}
+	if !(c.EventTimeScale > 0 && c.EventTimeScale <= 1) {
+		errs = append(errs, fmt.Errorf("--event-time-scale is %v: it must be above 0 and at most 1", c.EventTimeScale))
 	}
 	if c.MemoryMiB < 0 {
 		errs = append(errs, fmt.Errorf("--memory is %d: it must be 0 (automatic) or a number of MiB", c.MemoryMiB))

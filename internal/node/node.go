@@ -16,6 +16,7 @@ import (
 	"github.com/lambdad/lambdad/internal/control/lambda"
 	"github.com/lambdad/lambdad/internal/frontend"
 	"github.com/lambdad/lambdad/internal/iam"
+	"github.com/lambdad/lambdad/internal/poller/async"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/services/sqs"
 	"github.com/lambdad/lambdad/internal/telemetry"
@@ -47,6 +48,8 @@ type node struct {
 	aliases   *record.View[record.Qualified, record.Alias]
 	reserved  *record.View[record.Qualified, record.Concurrency]
 	policies  *record.View[record.Qualified, record.Policy]
+	events    *record.View[record.Qualified, record.EventInvokeConfig]
+	async     *async.Queue
 	isolation *isolation
 	memoryMiB int // what all environments together may promise
 	worker    *worker.Worker
@@ -102,6 +105,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	n.aliases = record.Aliases.View(n.storage.store, n.log)
 	n.reserved = record.Concurrencies.View(n.storage.store, n.log)
 	n.policies = record.Policies.View(n.storage.store, n.log)
+	n.events = record.EventInvokeConfigs.View(n.storage.store, n.log)
 	if err := n.assembleInvokePath(ctx); err != nil {
 		return err
 	}
@@ -174,7 +178,17 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	n.snapshots = newSnapshotter(n.functions, record.NewTable(n.storage.store), n.log, n.makeSnapshot)
 	n.functions.Subscribe(n.snapshots.functionChanged)
 	n.provision = assignment.NewProvisioner(n.assigner, n.functions, record.NewTable(n.storage.store), meter)
-	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Meter: meter, CrossAccount: n.config.Auth != AuthNone, Concurrency: n.config.Concurrency})
+	n.async, err = async.New(async.Options{
+		Queues: n.storage.store, Functions: n.functions, Configs: n.events, Reserved: n.reserved, Sender: destinations{n},
+		Invoke: func(ctx context.Context, r *frontend.Request) (frontend.Answer, error) {
+			return n.frontend.Run(ctx, r)
+		},
+		TimeScale: n.config.EventTimeScale, Log: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Events: n.async, Meter: meter, CrossAccount: n.config.Auth != AuthNone, Concurrency: n.config.Concurrency})
 	if err != nil {
 		return err
 	}
@@ -199,7 +213,8 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	start("alias records", n.aliases.Run)
 	start("records of reserved concurrency", n.reserved.Run)
 	start("policy records", n.policies.Run)
-	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.policies.Ready()} {
+	start("records of asynchronous invokes", n.events.Run)
+	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.policies.Ready(), n.events.Ready()} {
 		select {
 		case <-filled:
 		case err := <-failed:
@@ -215,6 +230,13 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	start("snapshots of versions", n.snapshots.run)
 	start("provisioned concurrency", n.provision.Run)
 	start("records of provisioned concurrency", n.watchProvisioned)
+	// What waits is taken up until the drain begins.
+	start("asynchronous invokes", func(life context.Context) error {
+		if err := n.async.Run(ctx, life); !errors.Is(err, ctx.Err()) {
+			return err
+		}
+		return nil
+	})
 	server := newHTTPServer(n.api, n.log)
 	start("HTTP server", func(context.Context) error {
 		if err := server.Serve(n.api.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {

@@ -80,6 +80,8 @@ type Function struct {
 	Environment map[string]string
 
 	SnapStart SnapStart
+	// DeadLetterARN is DeadLetterConfig.TargetArn: a queue or a topic, "" for none.
+	DeadLetterARN string
 
 	Logging     Logging
 	TracingMode string            // "PassThrough" or "Active"

@@ -38,6 +38,9 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	if err := set.apply(f); err != nil {
 		return nil, err
 	}
+	if err := c.checkDeadLetter(ctx, f); err != nil {
+		return nil, err
+	}
 	if _, err := c.table.Get(ctx, n.ID, record.Latest); err == nil {
 		return nil, alreadyExists(n.ID)
 	} else if !errors.Is(err, store.ErrNotFound) {

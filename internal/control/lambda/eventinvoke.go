@@ -145,6 +145,26 @@ func badDestination(destination string) error {
 	return invalid("The destination ARN %s is invalid.", destination)
 }
 
+// checkDeadLetter refuses a queue or topic that the function could not send to. The texts are
+// AWS's, as its users quote them.
+func (c *Control) checkDeadLetter(ctx context.Context, f *record.Function) error {
+	if f.DeadLetterARN == "" {
+		return nil
+	}
+	arn, err := aws.ParseARN(f.DeadLetterARN)
+	action := map[string]string{"sqs": "SendMessage on SQS", "sns": "Publish on SNS"}[arn.Service]
+	if err != nil || action == "" {
+		return invalid("The provided dead-letter target %s is not an SQS queue or an SNS topic.", f.DeadLetterARN)
+	}
+	if c.destinations == nil {
+		return nil
+	}
+	if err := c.destinations.Check(ctx, record.Scope{Account: f.ID.Account, Region: f.ID.Region}, f.Role, f.DeadLetterARN); err != nil {
+		return invalid("The provided execution role does not have permissions to call %s: %s", action, err)
+	}
+	return nil
+}
+
 func (c *Control) getFunctionEventInvokeConfig(ctx context.Context, call *wire.Call, in *api.GetFunctionEventInvokeConfigRequest) (*api.FunctionEventInvokeConfig, error) {
 	n, err := c.named(call, in.FunctionName, in.Qualifier)
 	if err != nil {

@@ -41,6 +41,7 @@ type settings struct {
 	EphemeralStorage *api.EphemeralStorage
 	LoggingConfig    *api.LoggingConfig
 	SnapStart        *api.SnapStart
+	DeadLetterConfig *api.DeadLetterConfig
 
 	unenforced
 }
@@ -50,8 +51,9 @@ func settingsOfCreate(in *api.CreateFunctionRequest) settings {
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
 		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
+		DeadLetterConfig: in.DeadLetterConfig,
 		unenforced: unenforced{
-			VpcConfig: in.VpcConfig, DeadLetterConfig: in.DeadLetterConfig, KMSKeyArn: in.KMSKeyArn, Layers: in.Layers,
+			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn, Layers: in.Layers,
 			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 			CodeSigningConfigArn: in.CodeSigningConfigArn, TenancyConfig: in.TenancyConfig, PublishTo: in.PublishTo,
@@ -64,8 +66,9 @@ func settingsOfUpdate(in *api.UpdateFunctionConfigurationRequest) settings {
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
 		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
+		DeadLetterConfig: in.DeadLetterConfig,
 		unenforced: unenforced{
-			VpcConfig: in.VpcConfig, DeadLetterConfig: in.DeadLetterConfig, KMSKeyArn: in.KMSKeyArn, Layers: in.Layers,
+			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn, Layers: in.Layers,
 			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 		},
@@ -113,6 +116,9 @@ func (s *settings) apply(f *record.Function) error {
 		if f.Environment == nil {
 			f.Environment = map[string]string{} // given, and empty: shown so from now on
 		}
+	}
+	if s.DeadLetterConfig != nil {
+		f.DeadLetterARN = value(s.DeadLetterConfig.TargetArn) // empty takes it away
 	}
 	if s.SnapStart != nil && s.SnapStart.ApplyOn != nil {
 		f.SnapStart.ApplyOn = ""
@@ -172,7 +178,7 @@ func sameSettings(a, b *record.Function) bool {
 		a.TimeoutS == b.TimeoutS && a.MemoryMiB == b.MemoryMiB && a.TmpMiB == b.TmpMiB &&
 		a.Architecture == b.Architecture && a.Artifact == b.Artifact &&
 		(a.Environment == nil) == (b.Environment == nil) && maps.Equal(a.Environment, b.Environment) &&
-		a.Logging == b.Logging && a.TracingMode == b.TracingMode && a.SnapStart.ApplyOn == b.SnapStart.ApplyOn
+		a.Logging == b.Logging && a.TracingMode == b.TracingMode && a.SnapStart.ApplyOn == b.SnapStart.ApplyOn && a.DeadLetterARN == b.DeadLetterARN
 }
 
 func setString(to *string, from *string) {

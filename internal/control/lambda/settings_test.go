@@ -58,8 +58,8 @@ func TestCreateRefusals(t *testing.T) {
 		}, "InvalidParameterValueException", "layer:l:1 does not exist"},
 		{"vpc", func(in *api.CreateFunctionRequest) { in.VpcConfig = &api.VpcConfig{SubnetIds: []string{"subnet-1"}} }, "InvalidParameterValueException", "The subnet ID 'subnet-1' does not exist"},
 		{"dead letters", func(in *api.CreateFunctionRequest) {
-			in.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: wire.Ptr("arn:aws:sqs:us-east-1:111111111111:q")}
-		}, "InvalidParameterValueException", "DeadLetterConfig is not supported"},
+			in.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: wire.Ptr("arn:aws:s3:::a-bucket")}
+		}, "InvalidParameterValueException", "is not an SQS queue or an SNS topic"},
 		{"KMS", func(in *api.CreateFunctionRequest) {
 			in.KMSKeyArn = wire.Ptr("arn:aws:kms:us-east-1:111111111111:key/x")
 		}, "InvalidParameterValueException", "KMSKeyArn is not supported"},

@@ -17,7 +17,6 @@ const vpcIDBytesMax = 1024
 // error where what they name cannot exist here, with a plain one elsewhere.
 type unenforced struct {
 	VpcConfig              *api.VpcConfig
-	DeadLetterConfig       *api.DeadLetterConfig
 	KMSKeyArn              *string
 	Layers                 []string
 	FileSystemConfigs      []api.FileSystemConfig
@@ -56,8 +55,6 @@ func (u *unenforced) check() error {
 		return api.NewCodeSigningConfigNotFoundException("The code signing configuration cannot be found. Check that the provided configuration is not deleted: " + arn + ".")
 	}
 	switch {
-	case u.DeadLetterConfig != nil && value(u.DeadLetterConfig.TargetArn) != "":
-		return refused("DeadLetterConfig")
 	case value(u.KMSKeyArn) != "":
 		return refused("KMSKeyArn")
 	case len(u.FileSystemConfigs) > 0:

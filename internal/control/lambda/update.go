@@ -96,6 +96,9 @@ func (c *Control) updateFunctionConfiguration(ctx context.Context, call *wire.Ca
 		if err := set.apply(f); err != nil {
 			return nil, err
 		}
+		if err := c.checkDeadLetter(ctx, f); err != nil {
+			return nil, err
+		}
 		begin(f, c.now())
 		return nil, nil
 	})

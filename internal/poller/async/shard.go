@@ -1,0 +1,185 @@
+package async
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/store"
+)
+
+const (
+	// shardCount is how many queues there are. A function has two of them and takes the emptier
+	// one, so that one that floods its own leaves most others without a queue in common, and
+	// the rest with one that is free. Source: Lambda's architects tell of shuffle sharding; the
+	// count is ours.
+	shardCount = 64
+	// leaseFor is how long an event stays hidden if this process ends; while it lives the lease
+	// is renewed.
+	leaseFor   = 30 * time.Second
+	renewEvery = 10 * time.Second
+)
+
+// shard is one of the queues, and who empties it.
+type shard struct {
+	queue *Queue
+	name  string
+}
+
+func newShard(q *Queue, i int) *shard {
+	return &shard{queue: q, name: fmt.Sprintf("lambda/async/%02d", i)}
+}
+
+// shardOf chooses the emptier of a function's two shards.
+func (q *Queue) shardOf(id record.FunctionID) *shard {
+	a, b := twoOf(id)
+	first, second := q.shards[a], q.shards[b]
+	if second.waiting() < first.waiting() {
+		return second
+	}
+	return first
+}
+
+// twoOf are the two shards of a function, never the same.
+func twoOf(id record.FunctionID) (int, int) {
+	h := fnv.New64a()
+	for _, part := range []string{string(id.Account), string(id.Region), id.Name} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	n := h.Sum64()
+	n ^= n >> 33 // the low bits of FNV mix badly
+	n *= 0xff51afd7ed558ccd
+	n ^= n >> 33
+	a := int(n % shardCount)
+	b := int(n / shardCount % (shardCount - 1))
+	if b >= a {
+		b++
+	}
+	return a, b
+}
+
+// waiting is how many events are in the shard; a store that cannot tell makes none of them
+// fuller than the other.
+func (s *shard) waiting() int {
+	depth, err := s.queue.opts.Queues.Depth(context.Background(), s.name)
+	if err != nil {
+		return 0
+	}
+	return depth.Visible + depth.Leased
+}
+
+// run leases events and has them handled until leasing ends, and waits for what it began.
+func (s *shard) run(leasing, life context.Context) {
+	w, ended := newWindow(), make(chan result)
+	held := map[string]bool{} // receipts of what is being handled
+	ready := s.queue.opts.Queues.Ready(s.name)
+	renew := time.NewTicker(renewEvery)
+	defer renew.Stop()
+	for done := leasing.Done(); done != nil || w.running > 0; {
+		more := false
+		if done != nil && w.free() > 0 {
+			more = s.lease(leasing, life, &w, held, ended)
+		}
+		if more {
+			continue
+		}
+		select {
+		case <-ready:
+		case <-renew.C: // also looks whether the queue has something after all
+			s.renew(life, held)
+		case r := <-ended:
+			delete(held, r.receipt)
+			w.ended(r.throttled)
+		case <-done:
+			done = nil
+		case <-life.Done():
+			return
+		}
+	}
+}
+
+// lease begins as many as the window lets, and reports whether there may be more.
+func (s *shard) lease(leasing, life context.Context, w *window, held map[string]bool, ended chan<- result) bool {
+	free := w.free()
+	leased, err := s.queue.opts.Queues.Lease(leasing, s.name, free, leaseFor)
+	if err != nil {
+		if leasing.Err() == nil {
+			s.queue.opts.Log.Warn("asynchronous invokes cannot be read and are read again later", "shard", s.name, "error", err)
+		}
+		return false
+	}
+	for i := range leased {
+		w.began()
+		held[leased[i].Receipt] = true
+		go func() {
+			r := s.handle(life, &leased[i])
+			select {
+			case ended <- r:
+			case <-life.Done():
+			}
+		}()
+	}
+	return len(leased) == free && w.free() > 0
+}
+
+// renew keeps what is being handled from being leased by others.
+func (s *shard) renew(ctx context.Context, held map[string]bool) {
+	for receipt := range held {
+		if err := s.queue.opts.Queues.Extend(ctx, s.name, receipt, leaseFor); err != nil {
+			// Lost, or just over: then somebody else runs it again, as at-least-once allows.
+			s.queue.opts.Log.Debug("a lease was not renewed", "shard", s.name, "error", err)
+		}
+	}
+}
+
+// result is what the shard learns of an event that was handled.
+type result struct {
+	receipt   string
+	throttled bool
+}
+
+// handle takes one event as far as it goes now.
+func (s *shard) handle(ctx context.Context, d *store.Delivery) result {
+	r := result{receipt: d.Receipt}
+	e, err := decode(d.Body)
+	if err != nil {
+		s.queue.opts.Log.Error("an asynchronous invoke cannot be read and is dropped", "shard", s.name, "error", err)
+		s.settle("drop", s.queue.opts.Queues.Ack(ctx, s.name, d.Receipt))
+		return r
+	}
+	t := &try{queue: s.queue, event: e, leases: d.Attempts}
+	next := t.run(ctx)
+	r.throttled = t.throttled
+	switch next.action {
+	case actRetry:
+		s.settle("retry", s.again(ctx, d.Receipt, e, s.queue.scaled(next.pause)))
+	case actPostpone:
+		s.settle("postpone", s.queue.opts.Queues.Nack(ctx, s.name, d.Receipt, s.queue.scaled(next.pause)))
+	default:
+		s.settle("finish", s.queue.opts.Queues.Ack(ctx, s.name, d.Receipt))
+	}
+	return r
+}
+
+// again puts the event, which has changed, in its own place. It is there twice for a moment
+// rather than not at all.
+func (s *shard) again(ctx context.Context, receipt string, e *event, pause time.Duration) error {
+	body, err := encode(e)
+	if err != nil {
+		return err
+	}
+	if _, err := s.queue.opts.Queues.Enqueue(ctx, s.name, store.Message{Body: body, Delay: pause}); err != nil {
+		return err
+	}
+	return s.queue.opts.Queues.Ack(ctx, s.name, receipt)
+}
+
+// settle tells of a step that did not reach the disk: the lease runs out and the event comes again.
+func (s *shard) settle(what string, err error) {
+	if err != nil {
+		s.queue.opts.Log.Warn("an asynchronous invoke stays in its queue and comes again", "could not", what, "shard", s.name, "error", err)
+	}
+}
