@@ -116,6 +116,8 @@ func TestRefusals(t *testing.T) {
 		{"FilterLogEvents", object{"logGroupIdentifier": strings.Replace(arn, "us-east-1", "us-west-2", 1)}, "ResourceNotFoundException", noGroup},
 		{"PutMetricFilter", filter("g", "f", "[", "1"), "InvalidParameterException", "Invalid filter pattern"},
 		{"PutMetricFilter", filter("g", "f", "x", "many"), "InvalidParameterException", "metricValue"},
+		{"PutMetricFilter", withDimensions(object{"a": "$.a", "b": "$.b", "c": "$.c", "d": "$.d"}), "InvalidParameterException", "at most 3 dimensions"},
+		{"PutMetricFilter", withDimensions(object{"a": "a"}), "InvalidParameterException", "dimension"},
 		{"PutMetricFilter", filter("none", "f", "x", "1"), "ResourceNotFoundException", noGroup},
 		{"DeleteMetricFilter", object{"logGroupName": "g", "filterName": "none"}, "ResourceNotFoundException", "metric filter"},
 		{"DescribeMetricFilters", object{"metricName": "m"}, "InvalidParameterException", "metricNamespace"},
@@ -128,6 +130,12 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s %v: %s %q, want %s %q", c.operation, c.in, code, message, c.code, c.message)
 		}
 	}
+}
+
+func withDimensions(dimensions object) object {
+	in := filter("g", "f", "{ $.a = * }", "1")
+	in["metricTransformations"].([]object)[0]["dimensions"] = dimensions
+	return in
 }
 
 func TestPutLogEventsTakesWhatIsInTime(t *testing.T) {

@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,9 @@ func (c *control) putMetricFilter(ctx context.Context, call *wire.Call, in *api.
 	t := in.MetricTransformations[0] // exactly one, as the model demands
 	if t.DefaultValue != nil && len(t.Dimensions) > 0 {
 		return invalid("Invalid metric transformation: dimensions and default value are mutually exclusive properties.")
+	}
+	if err := checkDimensions(t.Dimensions); err != nil {
+		return err
 	}
 	if v := value(t.MetricValue); !strings.HasPrefix(v, "$") {
 		if _, err := strconv.ParseFloat(v, 64); err != nil {
@@ -41,6 +45,21 @@ func (c *control) putMetricFilter(ctx context.Context, call *wire.Call, in *api.
 			Unit:       value(t.Unit),
 		},
 	}))
+}
+
+// dimensionsMax is how many dimensions a filter may give its metric. Source: API reference, MetricTransformation.
+const dimensionsMax = 3
+
+func checkDimensions(dimensions map[string]string) error {
+	if len(dimensions) > dimensionsMax {
+		return invalid(fmt.Sprintf("Invalid metric transformation: there can be at most %d dimensions.", dimensionsMax))
+	}
+	for _, field := range dimensions {
+		if !strings.HasPrefix(field, "$") { // a field of the log event
+			return invalid("Invalid metric transformation: the value of a dimension must be a valid metric value reference.")
+		}
+	}
+	return nil
 }
 
 func (c *control) deleteMetricFilter(ctx context.Context, call *wire.Call, in *api.DeleteMetricFilterRequest) error {
