@@ -761,7 +761,7 @@ var schemaTagQueueRequest = shape.Schema{
 	HasBody: true,
 	Members: []shape.Member{
 		{Name: "QueueUrl", WireName: "QueueUrl", Shape: "String", Kind: shape.KindString, Required: true},
-		{Name: "Tags", WireName: "Tags", Shape: "TagMap", Kind: shape.KindMap, Required: true, Flattened: true, Key: &shape.Member{Name: "key", WireName: "key", FormName: "Key", Shape: "TagKey", Kind: shape.KindString}, Value: &shape.Member{Name: "value", WireName: "value", FormName: "Value", Shape: "TagValue", Kind: shape.KindString}},
+		{Name: "Tags", WireName: "Tags", FormName: "Tag", Shape: "TagMap", Kind: shape.KindMap, Required: true, Flattened: true, Key: &shape.Member{Name: "key", WireName: "key", FormName: "Key", Shape: "TagKey", Kind: shape.KindString}, Value: &shape.Member{Name: "value", WireName: "value", FormName: "Value", Shape: "TagValue", Kind: shape.KindString}},
 	},
 }
 

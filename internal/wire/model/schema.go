@@ -109,6 +109,9 @@ func (m *Model) member(name string, r *Ref) (*shape.Member, error) {
 		// list by the name of its elements.
 		member.WireName = target.Member.LocationName
 	}
+	if target.Type == "map" && target.Flattened && r.LocationName == "" && r.Location == "" && target.LocationName != "" {
+		member.WireName = target.LocationName // SQS's former model names its tags so
+	}
 	if f := timestampFormats[r.TimestampFormat]; f != shape.TimestampDefault {
 		member.Time = f
 	}
