@@ -246,6 +246,9 @@ func (c *Control) sessionBounds(ctx context.Context, call *wire.Call, document *
 	return b, nil
 }
 
+// reservedTagPrefix begins keys that only AWS sets. Source: IAM user guide, "Rules for tagging in IAM and AWS STS".
+const reservedTagPrefix = "aws:"
+
 // sessionTags reads tags; keys know no case.
 func sessionTags(in []api.Tag) (map[string]string, error) {
 	if len(in) > sessionTagsMax {
@@ -255,6 +258,9 @@ func sessionTags(in []api.Tag) (map[string]string, error) {
 	for _, t := range in {
 		if _, ok := lookupFold(out, text(t.Key)); ok {
 			return nil, wire.NewFault(400, "InvalidParameterValue", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+		}
+		if strings.HasPrefix(strings.ToLower(text(t.Key)), reservedTagPrefix) {
+			return nil, wire.NewFault(400, "InvalidParameterValue", "Invalid tag key: %s. Tag keys must not begin with aws:.", text(t.Key))
 		}
 		if out == nil {
 			out = map[string]string{}
