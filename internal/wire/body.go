@@ -15,6 +15,13 @@ import (
 // bodyMaxDefault bounds request bodies of services that name no bound.
 const bodyMaxDefault = 16 << 20
 
+// aws-chunked bodies are longer than what they carry, by some 90 bytes for each chunk of 8 KiB or more
+// (Amazon S3 API reference, "Signature calculations: transferring payload in multiple chunks"), and a trailer.
+const (
+	framingShare = 64
+	framingSpare = 64 << 10
+)
+
 // errBodyTooLarge is turned into the service's own fault.
 var errBodyTooLarge = errors.New("the request body is too large")
 
@@ -34,7 +41,11 @@ func (x *exchange) readBody(ep *endpoint, op *Operation) error {
 	if op != nil && op.BodyMax > 0 {
 		limit = op.BodyMax
 	}
-	body, err := readAll(x.r, limit)
+	sent := limit
+	if sigv4.Streaming(x.r.Header.Get("X-Amz-Content-Sha256")) {
+		sent += limit/framingShare + framingSpare // what it decodes to is held to the limit once it is verified
+	}
+	body, err := readAll(x.r, sent)
 	if errors.Is(err, errBodyTooLarge) {
 		x.w.Header().Set("Connection", "close") // the rest is not read
 		return tooLarge(limit, name)

@@ -144,6 +144,9 @@ func (x *exchange) authenticate() (*Call, error) {
 		}
 		if id.Payload != nil {
 			x.body, x.framed, x.form = id.Payload, false, nil
+			if int64(len(x.body)) > x.bodyMax {
+				return nil, tooLarge(x.bodyMax, x.operationLabel(x.op))
+			}
 		}
 	}
 	if call.Region == "" {
