@@ -147,11 +147,12 @@ func message(r *Received, in *api.ReceiveMessageRequest) api.Message {
 	return m
 }
 
-// matchesName reads MessageAttributeNames: names, prefixes (a.*), and All or .* for all.
+// matchesName reads MessageAttributeNames: names, prefixes (a.*), and All, * or .* for
+// all (recorded).
 func matchesName(names []string, name string) bool {
 	for _, n := range names {
 		prefix, isPrefix := strings.CutSuffix(n, ".*")
-		if n == name || n == "All" || n == ".*" || isPrefix && strings.HasPrefix(name, prefix) {
+		if n == name || n == "All" || n == "*" || n == ".*" || isPrefix && strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
@@ -199,6 +200,9 @@ func (s *Service) changeVisibility(ctx context.Context, q *queue, handle string,
 		return invalidParameter(strconv.Itoa(int(seconds)), "VisibilityTimeout", "Must be between 0 and 43200, if provided.")
 	}
 	err := s.hide(ctx, q, handle, time.Duration(seconds)*time.Second)
+	if q.name.FIFO() && (errors.Is(err, flow.ErrNotInFlight) || errors.Is(err, flow.ErrStale)) {
+		err = errExpiredHandle
+	}
 	if errors.Is(err, flow.ErrTooLong) {
 		return invalidParameter(strconv.Itoa(int(seconds)), "VisibilityTimeout", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]")
 	}

@@ -37,7 +37,7 @@ type Ask struct {
 
 // receive takes messages, and waits for them as long as it is asked to.
 func (s *Service) receive(ctx context.Context, q *queue, ask Ask) ([]Received, error) {
-	until := s.now().Add(ask.Wait)
+	until := time.Now().Add(ask.Wait) // waiting is real, whatever clock the queue has
 	for {
 		turn, next, batch, err := s.take(ctx, q, ask)
 		if err != nil {
@@ -48,7 +48,7 @@ func (s *Service) receive(ctx context.Context, q *queue, ask Ask) ([]Received, e
 		if err != nil || len(got) > 0 {
 			return got, err
 		}
-		left := until.Sub(s.now())
+		left := time.Until(until)
 		if left <= 0 || s.polls.Err() != nil {
 			s.leave(q, turn)
 			return nil, nil

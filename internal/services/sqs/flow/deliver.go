@@ -94,11 +94,12 @@ func (f *Flow) receiveGroups(now Instant, ask Ask, limit int, b *Batch) {
 	for len(given) < limit && len(f.open) > 0 {
 		e := f.open[0].head
 		for e != nil && e.state == ready && len(given) < limit {
-			next := e.next
-			if f.pass(e, now, b) {
-				f.move(e, leaving)
-				given = append(given, e)
+			if !f.pass(e, now, b) {
+				break // nothing overtakes it before it is off the disk
 			}
+			next := e.next
+			f.move(e, leaving)
+			given = append(given, e)
 			e = next
 		}
 	}
@@ -197,6 +198,8 @@ func (f *Flow) forget(r Receipt) {
 }
 
 // Hide changes how long a delivery hides its message from now on; none gives it back.
+// A standard queue lets a delivery whose time is over hide its message again, as long
+// as nobody else got it (recorded); one that was given back it does not.
 func (f *Flow) Hide(now Instant, r Receipt, visibility Instant) error {
 	f.Advance(now)
 	e := f.entries[r.Sequence]
@@ -205,7 +208,7 @@ func (f *Flow) Hide(now Instant, r Receipt, visibility Instant) error {
 		return ErrGone
 	case int(e.receives) > r.Receives:
 		return ErrStale
-	case e.state != inFlight:
+	case e.state != inFlight && (f.settings.FIFO || e.since == 0):
 		return ErrNotInFlight
 	case e.since > 0 && now+visibility > e.since+VisibilityMax:
 		return ErrTooLong
@@ -214,9 +217,10 @@ func (f *Flow) Hide(now Instant, r Receipt, visibility Instant) error {
 	e.due = now + visibility
 	if visibility > 0 {
 		f.move(e, inFlight)
-	} else {
-		f.move(e, ready)
+		return nil
 	}
+	e.since = 0
+	f.move(e, ready)
 	return nil
 }
 
