@@ -44,6 +44,8 @@ type storedFunction struct {
 	// A pointer, so that an empty map and no map stay different.
 	Environment *map[string]string `json:"env,omitempty"`
 
+	Layers []Layer `json:"lay,omitempty"`
+
 	SnapStart     string `json:"ss,omitempty"`
 	SnapStartDone bool   `json:"ssd,omitempty"`
 	DeadLetterARN string `json:"dlq,omitempty"`
@@ -80,7 +82,7 @@ func EncodeFunction(f *Function) ([]byte, error) {
 		Description: f.Description, Runtime: f.Runtime, RuntimeARN: f.RuntimeVersionARN, Handler: f.Handler, Role: f.Role,
 		TimeoutS: f.TimeoutS, MemoryMiB: f.MemoryMiB, TmpMiB: f.TmpMiB, Architecture: f.Architecture,
 		Artifact: f.Artifact, CodeSHA256: f.CodeSHA256, CodeBytes: f.CodeBytes, UnzippedBytes: f.UnzippedBytes,
-		SnapStart: f.SnapStart.ApplyOn, SnapStartDone: f.SnapStart.Optimized, DeadLetterARN: f.DeadLetterARN,
+		Layers: f.Layers, SnapStart: f.SnapStart.ApplyOn, SnapStartDone: f.SnapStart.Optimized, DeadLetterARN: f.DeadLetterARN,
 		Logging: storedLogging(f.Logging), TracingMode: f.TracingMode, Tags: f.Tags,
 		State: f.State, StateReason: f.StateReason, StateReasonCode: f.StateReasonCode,
 		Update: f.Update, UpdateReason: f.UpdateReason, UpdateReasonCode: f.UpdateReasonCode,
@@ -111,7 +113,7 @@ func DecodeFunction(b []byte) (*Function, error) {
 		Description: s.Description, Runtime: s.Runtime, RuntimeVersionARN: s.RuntimeARN, Handler: s.Handler, Role: s.Role,
 		TimeoutS: s.TimeoutS, MemoryMiB: s.MemoryMiB, TmpMiB: s.TmpMiB, Architecture: s.Architecture,
 		Artifact: s.Artifact, CodeSHA256: s.CodeSHA256, CodeBytes: s.CodeBytes, UnzippedBytes: s.UnzippedBytes,
-		SnapStart: SnapStart{ApplyOn: s.SnapStart, Optimized: s.SnapStartDone}, DeadLetterARN: s.DeadLetterARN,
+		Layers: s.Layers, SnapStart: SnapStart{ApplyOn: s.SnapStart, Optimized: s.SnapStartDone}, DeadLetterARN: s.DeadLetterARN,
 		Logging: Logging(s.Logging), TracingMode: s.TracingMode, Tags: s.Tags,
 		State: s.State, StateReason: s.StateReason, StateReasonCode: s.StateReasonCode,
 		Update: s.Update, UpdateReason: s.UpdateReason, UpdateReasonCode: s.UpdateReasonCode,

@@ -41,6 +41,10 @@ func fill(t *testing.T, v reflect.Value) {
 			field.SetBool(true)
 		case reflect.Struct:
 			fill(t, field)
+		case reflect.Slice:
+			one := reflect.New(field.Type().Elem()).Elem()
+			fill(t, one)
+			field.Set(reflect.Append(field, one))
 		default:
 			t.Fatalf("the test cannot fill %s", v.Type().Field(i).Name)
 		}

@@ -7,6 +7,7 @@ package record
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
@@ -79,6 +80,9 @@ type Function struct {
 	// Environment is nil when never set; AWS then leaves it out.
 	Environment map[string]string
 
+	// Layers lie at /opt, a later one over an earlier one.
+	Layers []Layer
+
 	SnapStart SnapStart
 	// DeadLetterARN is DeadLetterConfig.TargetArn: a queue or a topic, "" for none.
 	DeadLetterARN string
@@ -112,6 +116,7 @@ func (f *Function) Clone() *Function {
 	c := *f
 	c.Environment = maps.Clone(f.Environment)
 	c.Tags = maps.Clone(f.Tags)
+	c.Layers = slices.Clone(f.Layers)
 	return &c
 }
 

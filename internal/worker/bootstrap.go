@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
@@ -11,7 +12,10 @@ import (
 
 // bootstrapInCode is the program of a function whose runtime has none: the OS-only
 // runtimes. Source: Lambda developer guide, "Building a custom runtime".
-const bootstrapInCode = "/var/task/bootstrap"
+const (
+	bootstrapInCode  = "/var/task/bootstrap"
+	bootstrapInLayer = "/opt/bootstrap"
+)
 
 // command is what to start. It reports false when the runtime wants the code's own bootstrap
 // and there is none.
@@ -19,11 +23,18 @@ func (e *Environment) command() (argv []string, ok bool) {
 	if len(e.runtime.Argv) > 0 {
 		return e.runtime.Argv, true
 	}
-	info, err := os.Stat(filepath.Join(e.codeDir, "bootstrap"))
-	if err != nil || info.IsDir() {
-		return nil, false
+	if hasBootstrap(e.codeDir) {
+		return []string{bootstrapInCode}, true
 	}
-	return []string{bootstrapInCode}, true
+	if slices.ContainsFunc(e.layerDirs, hasBootstrap) {
+		return []string{bootstrapInLayer}, true
+	}
+	return nil, false
+}
+
+func hasBootstrap(dir string) bool {
+	info, err := os.Stat(filepath.Join(dir, "bootstrap"))
+	return err == nil && !info.IsDir()
 }
 
 // noBootstrap is how AWS's published runtime interface code says it: an INIT that failed

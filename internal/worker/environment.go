@@ -34,6 +34,7 @@ type Environment struct {
 	runtime     Runtime
 	credentials TemporaryCredentials
 	codeDir     string
+	layerDirs   []string
 	releaseCode func()
 
 	// credentialsHeld is until when the credentials of the template are good that the
@@ -148,10 +149,26 @@ func runtimeWant(fn *record.Function) RuntimeWant {
 // gather gets the code and the credentials.
 func (e *Environment) gather(ctx context.Context) error {
 	var err error
-	digest := artifact.Digest(e.fn.Artifact)
-	e.releaseCode = e.worker.opts.Code.Hold(digest)
-	if e.codeDir, err = e.worker.opts.Code.Dir(ctx, digest); err != nil {
+	var held []func()
+	e.releaseCode = func() {
+		for _, release := range held {
+			release()
+		}
+	}
+	dir := func(digest artifact.Digest) (string, error) {
+		held = append(held, e.worker.opts.Code.Hold(digest))
+		return e.worker.opts.Code.Dir(ctx, digest)
+	}
+	if e.codeDir, err = dir(artifact.Digest(e.fn.Artifact)); err != nil {
 		return fmt.Errorf("code %s: %w", e.fn.Artifact, err)
+	}
+	e.layerDirs = nil
+	for _, l := range e.fn.Layers {
+		at, err := dir(artifact.Digest(l.Artifact))
+		if err != nil {
+			return fmt.Errorf("layer %s: %w", l.ARN, err)
+		}
+		e.layerDirs = append(e.layerDirs, at)
 	}
 	return e.renewCredentials(ctx)
 }

@@ -68,8 +68,10 @@ func (e *Environment) startSpec(box sandbox.Sandbox) sandbox.StartSpec {
 		Owner:   e.fn.ID.Account,
 		Label:   e.fn.ID.QualifiedARN(e.fn.Version),
 		CodeDir: e.codeDir,
-		Mounts:  e.runtime.Mounts,
-		Limits:  limitsOf(e.fn, box, e.worker.opts.Strict),
+
+		LayerDirs: e.layerDirs,
+		Mounts:    e.runtime.Mounts,
+		Limits:    limitsOf(e.fn, box, e.worker.opts.Strict),
 	}
 }
 

@@ -105,6 +105,20 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:DeleteAlias", in.FunctionName, nil)}
 	case *api.ListAliasesRequest:
 		return []demand{c.onFunction(call, "lambda:ListAliases", in.FunctionName, nil)}
+	case *api.PublishLayerVersionRequest:
+		return []demand{c.onLayer(call, "lambda:PublishLayerVersion", in.LayerName, nil)}
+	case *api.GetLayerVersionRequest:
+		return []demand{c.onLayer(call, "lambda:GetLayerVersion", in.LayerName, in.VersionNumber)}
+	case *api.GetLayerVersionByArnRequest:
+		return []demand{c.onLayer(call, "lambda:GetLayerVersion", in.Arn, nil)}
+	case *api.DeleteLayerVersionRequest:
+		return []demand{c.onLayer(call, "lambda:DeleteLayerVersion", in.LayerName, in.VersionNumber)}
+	case *api.GetLayerVersionPolicyRequest:
+		return []demand{c.onLayer(call, "lambda:GetLayerVersionPolicy", in.LayerName, in.VersionNumber)}
+	case *api.AddLayerVersionPermissionRequest:
+		return []demand{c.onLayer(call, "lambda:AddLayerVersionPermission", in.LayerName, in.VersionNumber)}
+	case *api.RemoveLayerVersionPermissionRequest:
+		return []demand{c.onLayer(call, "lambda:RemoveLayerVersionPermission", in.LayerName, in.VersionNumber)}
 	case *api.AddPermissionRequest:
 		own := c.onFunction(call, "lambda:AddPermission", in.FunctionName, in.Qualifier)
 		own.conditions = with(own.conditions, map[string][]string{"lambda:Principal": {value(in.Principal)}})
@@ -179,6 +193,24 @@ func (c *Control) onFunction(call *wire.Call, action string, name, qualifier *st
 	if f, ok := c.functions.Function(n.ID, record.Latest); ok {
 		for key, v := range f.Tags {
 			d.conditions["aws:ResourceTag/"+key] = []string{v}
+		}
+	}
+	return d
+}
+
+// onLayer is an action on the layer or the version that a request names.
+func (c *Control) onLayer(call *wire.Call, action string, name *string, number *int64) demand {
+	id, ok := record.ParseLayer(value(name), scopeOf(call))
+	if !ok {
+		return demand{action: action, resource: anyResource}
+	}
+	if id.Version == 0 && value(number) > 0 {
+		id.Version = uint64(*number)
+	}
+	d := demand{action: action, resource: id.ARN(), owner: id.Account}
+	if id.Version > 0 {
+		if held, err := record.LayerVersions.Get(context.Background(), c.records, id.Key()); err == nil {
+			d.policies = documents(held.Value.Policy)
 		}
 	}
 	return d

@@ -64,6 +64,7 @@ func listed(f *record.Function, qualifier string) *api.FunctionConfiguration {
 			SystemLogLevel:      unlessEmpty(f.Logging.SystemLevel),
 		},
 	}
+	out.Layers = shownLayers(f)
 	if f.DeadLetterARN != "" {
 		out.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: wire.Ptr(f.DeadLetterARN)}
 	}

@@ -41,6 +41,9 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	if err := c.checkDeadLetter(ctx, f); err != nil {
 		return nil, err
 	}
+	if f.Layers, err = c.layersOf(ctx, call, f, set.Layers); err != nil {
+		return nil, err
+	}
 	if _, err := c.table.Get(ctx, n.ID, record.Latest); err == nil {
 		return nil, alreadyExists(n.ID)
 	} else if !errors.Is(err, store.ErrNotFound) {
@@ -60,6 +63,10 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	}
 	setArchitecture(f, in.Architectures)
 	setCode(f, zip)
+	if err := checkUnzipped(f); err != nil {
+		c.maybeGarbage()
+		return nil, err
+	}
 	f.Tags = maps.Clone(in.Tags)
 	if err := c.resolveRuntime(ctx, f); err != nil {
 		c.log.Debug("a function is created that has no runtime here", "function", n.ARN(), "error", err)

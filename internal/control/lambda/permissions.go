@@ -205,9 +205,13 @@ func putPolicy(key record.Qualified, doc *policyDocument, revisionID string, con
 		return store.Write{}, fmt.Errorf("encode a policy: %w", err)
 	}
 	if len(text) > policyBytesMax {
-		return store.Write{}, api.NewPolicyLengthExceededException(fmt.Sprintf("The final policy size (%d) is bigger than the limit (%d).", len(text), policyBytesMax))
+		return store.Write{}, policyTooLong(len(text))
 	}
 	return record.Policies.Put(key, &record.Policy{Document: string(text), RevisionID: revisionID}, cond)
+}
+
+func policyTooLong(n int) error {
+	return api.NewPolicyLengthExceededException(fmt.Sprintf("The final policy size (%d) is bigger than the limit (%d).", n, policyBytesMax))
 }
 
 // reviseTarget gives the revision of the function, version or alias that a name names, and the

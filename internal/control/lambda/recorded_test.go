@@ -86,9 +86,9 @@ func (r *recording) ask(operation string, params object) object {
 	path := regexp.MustCompile(`\{\w+\}`).ReplaceAllStringFunc(op.URI, func(label string) string {
 		member := strings.Trim(label, "{}")
 		delete(body, member)
-		return url.PathEscape(params[member].(string))
+		return url.PathEscape(fmt.Sprint(params[member]))
 	})
-	for _, member := range []string{"Qualifier", "Marker", "MaxItems", "FunctionVersion", "RevisionId"} {
+	for _, member := range []string{"Qualifier", "Marker", "MaxItems", "FunctionVersion", "RevisionId", "Arn", "CompatibleRuntime", "CompatibleArchitecture"} {
 		inQuery := op.Method != http.MethodPost && op.Method != http.MethodPut || member == "Qualifier"
 		if v, ok := body[member]; ok && inQuery {
 			query.Set(member, fmt.Sprint(v))

@@ -3,6 +3,7 @@ package lambda
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/record"
@@ -42,6 +43,7 @@ type settings struct {
 	LoggingConfig    *api.LoggingConfig
 	SnapStart        *api.SnapStart
 	DeadLetterConfig *api.DeadLetterConfig
+	Layers           []string // nil leaves what is there; read by Control.layersOf
 
 	unenforced
 }
@@ -51,9 +53,9 @@ func settingsOfCreate(in *api.CreateFunctionRequest) settings {
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
 		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
-		DeadLetterConfig: in.DeadLetterConfig,
+		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers,
 		unenforced: unenforced{
-			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn, Layers: in.Layers,
+			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn,
 			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 			CodeSigningConfigArn: in.CodeSigningConfigArn, TenancyConfig: in.TenancyConfig, PublishTo: in.PublishTo,
@@ -66,9 +68,9 @@ func settingsOfUpdate(in *api.UpdateFunctionConfigurationRequest) settings {
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
 		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
-		DeadLetterConfig: in.DeadLetterConfig,
+		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers,
 		unenforced: unenforced{
-			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn, Layers: in.Layers,
+			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn,
 			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 		},
@@ -178,7 +180,7 @@ func sameSettings(a, b *record.Function) bool {
 		a.TimeoutS == b.TimeoutS && a.MemoryMiB == b.MemoryMiB && a.TmpMiB == b.TmpMiB &&
 		a.Architecture == b.Architecture && a.Artifact == b.Artifact &&
 		(a.Environment == nil) == (b.Environment == nil) && maps.Equal(a.Environment, b.Environment) &&
-		a.Logging == b.Logging && a.TracingMode == b.TracingMode && a.SnapStart.ApplyOn == b.SnapStart.ApplyOn && a.DeadLetterARN == b.DeadLetterARN
+		a.Logging == b.Logging && a.TracingMode == b.TracingMode && a.SnapStart.ApplyOn == b.SnapStart.ApplyOn && a.DeadLetterARN == b.DeadLetterARN && slices.Equal(a.Layers, b.Layers)
 }
 
 func setString(to *string, from *string) {

@@ -51,7 +51,8 @@ func (c *Control) sweepLoop(ctx context.Context) {
 
 // sweep lists what is in use, from the store and not from the view, and has the rest removed.
 // $LATEST is listed before the versions: what a publish copies from one to the other
-// meanwhile is seen in one of them.
+// meanwhile is seen in one of them. Layers come last: a function that was just given one is not
+// seen, but the layer is.
 func (c *Control) sweep(ctx context.Context) (int, error) {
 	used := map[artifact.Digest]bool{}
 	for after, more := "", true; more; {
@@ -68,7 +69,15 @@ func (c *Control) sweep(ctx context.Context) (int, error) {
 				return 0, err
 			}
 			used[artifact.Digest(f.Artifact)] = true
+			for _, l := range f.Layers {
+				used[artifact.Digest(l.Artifact)] = true
+			}
 		}
+	}
+	if err := record.LayerVersions.Each(ctx, c.records, "", func(h record.Held[record.Scoped, record.LayerVersion]) {
+		used[artifact.Digest(h.Value.Artifact)] = true
+	}); err != nil {
+		return 0, err
 	}
 	return c.artifacts.Sweep(func(d artifact.Digest) bool { return used[d] })
 }

@@ -7,9 +7,6 @@ import (
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 )
 
-// layersMax is how many layers a function may have. Source: Lambda quotas.
-const layersMax = 5
-
 const vpcIDBytesMax = 1024
 
 // unenforced are settings that nothing here would act on. Storing them would
@@ -18,7 +15,6 @@ const vpcIDBytesMax = 1024
 type unenforced struct {
 	VpcConfig              *api.VpcConfig
 	KMSKeyArn              *string
-	Layers                 []string
 	FileSystemConfigs      []api.FileSystemConfig
 	ImageConfig            *api.ImageConfig
 	CapacityProviderConfig *api.CapacityProviderConfig
@@ -29,12 +25,6 @@ type unenforced struct {
 }
 
 func (u *unenforced) check() error {
-	if len(u.Layers) > layersMax {
-		return invalid("Cannot reference more than %d layers.", layersMax)
-	}
-	if len(u.Layers) > 0 {
-		return invalid("Layer version %s does not exist.", u.Layers[0])
-	}
 	if v := u.VpcConfig; v != nil {
 		if err := checkVpcIDs(v); err != nil {
 			return err

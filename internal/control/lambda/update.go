@@ -99,6 +99,15 @@ func (c *Control) updateFunctionConfiguration(ctx context.Context, call *wire.Ca
 		if err := c.checkDeadLetter(ctx, f); err != nil {
 			return nil, err
 		}
+		if set.Layers != nil {
+			var err error
+			if f.Layers, err = c.layersOf(ctx, call, f, set.Layers); err != nil {
+				return nil, err
+			}
+			if err := checkUnzipped(f); err != nil {
+				return nil, err
+			}
+		}
 		begin(f, c.now())
 		return nil, nil
 	})
@@ -152,6 +161,10 @@ func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *a
 			return nil, err
 		}
 		setCode(f, zip)
+		if err := checkUnzipped(f); err != nil {
+			c.maybeGarbage()
+			return nil, err
+		}
 		setArchitecture(f, in.Architectures)
 		if !value(in.Publish) {
 			begin(f, c.now())
