@@ -21,6 +21,18 @@ func TestEveryPolicyIsOne(t *testing.T) {
 		}
 		ids[p.ID] = true
 	}
+	// Ids are AWS's own, the same in every account.
+	for arn, id := range map[string]string{
+		"arn:aws:iam::aws:policy/AdministratorAccess":                    "ANPAIWMBCKSKIEE64ZLYK",
+		"arn:aws:iam::aws:policy/AWSLambda_FullAccess":                   "ANPAZKAPJZG4OXQPYWZ5D",
+		"arn:aws:iam::aws:policy/AmazonSQSFullAccess":                    "ANPAI65L554VRJ33ECQS6",
+		"arn:aws:iam::aws:policy/PowerUserAccess":                        "ANPAJYRXTHIB4FOVS3ZXS",
+		"arn:aws:iam::aws:policy/service-role/AWSLambdaMSKExecutionRole": "ANPAZKAPJZG4FHMXOHIS5",
+	} {
+		if p, ok := Find(arn); !ok || p.ID != id {
+			t.Errorf("%s has the id %s, want %s", arn, p.ID, id)
+		}
+	}
 	if _, ok := Find("arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"); !ok {
 		t.Error("no AWSLambdaBasicExecutionRole")
 	}
