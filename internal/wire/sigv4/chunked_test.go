@@ -120,5 +120,13 @@ func FuzzChunkReader(f *testing.F) {
 		if signed && err == nil {
 			t.Fatal("an unsigned body was taken")
 		}
+		plain, frameErr := Unframe(body, claim.ContentSHA256)
+		if len(plain) > len(body) {
+			t.Fatalf("%d bytes unframed out of %d", len(plain), len(body))
+		}
+		whole, err := Unchunk(body, claim, Key{1}, "")
+		if !signed && err == nil && (frameErr != nil || !bytes.Equal(plain, whole)) {
+			t.Fatalf("verified %q, looked at %q %v", whole, plain, frameErr)
+		}
 	})
 }
