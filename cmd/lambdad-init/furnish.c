@@ -309,8 +309,17 @@ long furnish(struct box *b, struct message *m, int *listeners, u32 *count)
 		return error;
 	if ((error = CALL(SYS_sethostname, hostname, length(hostname))))
 		return failed("sethostname", 0, error);
+	u32 address = (u32)take_int(m);
+	long outside = address ? await_outside(address) : -1;
+	if (address && outside < 0)
+		return failed("await packets to the outside", 0, outside);
 	close_descriptors(m);
 	if ((error = surrender(descriptors, processes, processes_hard)))
 		return error;
-	return listen_all(m, listeners, count);
+	if ((error = listen_all(m, listeners, count)) || outside < 0)
+		return error;
+	if (*count >= LISTENERS_MAX)
+		return failed("message", 0, -EPROTO);
+	listeners[(*count)++] = (int)outside;
+	return 0;
 }

@@ -48,6 +48,7 @@ long move_mount(long fd, const char *target);
 long attach(struct box *b, struct message *m, struct mount_order o);
 
 /* listen.c */
+long await_outside(u32 address);
 long listen_all(struct message *m, int *fds, u32 *count);
 
 /* start.c */

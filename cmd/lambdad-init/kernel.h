@@ -134,14 +134,25 @@ struct rlimit { u64 soft, hard; };
 enum { SECCOMP_SET_MODE_FILTER = 1, SECCOMP_INSTRUCTION = 8 };
 struct sock_fprog { u16 length; const void *filter; };
 
-enum { AF_INET = 2, SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_CLOEXEC = O_CLOEXEC, SOL_SOCKET = 1, SO_REUSEADDR = 2, SCM_RIGHTS = 1 };
+enum { AF_INET = 2, AF_PACKET = 17, SOCK_RAW = 3, SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_CLOEXEC = O_CLOEXEC, SOL_SOCKET = 1, SO_REUSEADDR = 2, SCM_RIGHTS = 1 };
 enum { MSG_CTRUNC = 8, MSG_TRUNC = 0x20, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000 };
-enum { SIOCSIFFLAGS = 0x8914, IFF_UP = 1, IFF_RUNNING = 0x40 };
+enum { SIOCADDRT = 0x890b, SIOCSIFFLAGS = 0x8914, SIOCSIFADDR = 0x8916, SIOCSIFNETMASK = 0x891c, IFF_UP = 1, IFF_RUNNING = 0x40, RTF_UP = 1, RTF_MTU = 0x40 };
 struct iovec { void *base; size_t length; };
 struct msghdr { void *name; u32 name_length; struct iovec *iov; size_t iov_length; void *control; size_t control_length; u32 flags; };
 struct cmsghdr { size_t length; i32 level, type; };
 struct sockaddr_in { u16 family, port; u32 address; u8 zero[8]; };
-struct ifreq { char name[16]; u16 flags; u8 rest[22]; };
+struct ifreq { char name[16]; union { u16 flags; struct sockaddr_in address; u8 rest[24]; } u; };
+struct rtentry {
+	u64 pad1;
+	struct sockaddr_in destination, gateway, mask;
+	u16 flags, pad2;
+	u64 pad3;
+	void *pad4;
+	u16 metric;
+	const char *device;
+	u64 mtu, window;
+	u16 irtt;
+};
 
 enum { POLLIN = 1, POLLERR = 8, POLLHUP = 16 };
 struct pollfd { i32 fd; u16 events, revents; };

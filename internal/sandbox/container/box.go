@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -158,10 +159,10 @@ func (b *box) furnish(ctx context.Context, spec sandbox.ParkSpec, beside *sideli
 	if spec.Network == sandbox.NetworkEgress {
 		gateway = b.driver.gateway()
 	}
-	var linked sideline
-	defer linked.group.Wait()
 	if gateway != nil {
-		linked.run(func() error { return b.linkEgress(gateway) })
+		if b.link, err = gateway.Reserve(); err != nil {
+			return err
+		}
 	}
 	mounts := b.trees()
 	defer mounts.close()
@@ -172,6 +173,7 @@ func (b *box) furnish(ctx context.Context, spec sandbox.ParkSpec, beside *sideli
 	if gateway != nil {
 		message.Listen = append(message.Listen, dnsPort)
 		message.ListenUDP = []int32{dnsPort}
+		message.Outside = binary.NativeEndian.Uint32(b.link.Address().To4())
 	}
 	if err := b.send(message.Encode(), mounts.fds); err != nil {
 		return err
@@ -180,19 +182,22 @@ func (b *box) furnish(ctx context.Context, spec sandbox.ParkSpec, beside *sideli
 	if err != nil {
 		return err
 	}
+	outside := -1
+	if n := len(r.fds); gateway != nil && n > 0 {
+		outside, r.fds = r.fds[n-1], r.fds[:n-1]
+	}
 	sockets, err := takeSockets(r.fds, len(message.Listen), len(message.ListenUDP))
 	if err != nil {
+		if outside >= 0 {
+			err = errors.Join(err, unix.Close(outside))
+		}
 		return err
 	}
 	b.runtimeAPI, b.endpoint = sockets.tcp[0], sockets.tcp[1]
 	if gateway == nil {
 		return nil
 	}
-	if err := linked.wait(); err != nil {
-		return errors.Join(err, sockets.tcp[2].Close(), sockets.udp[0].Close())
-	}
-	b.link.Serve(sockets.tcp[2], sockets.udp[0])
-	return nil
+	return b.link.Await(outside, sockets.tcp[2], sockets.udp[0])
 }
 
 // newTmp makes a disk for /tmp.

@@ -82,7 +82,8 @@ func TestEgress(t *testing.T) {
 			t.Errorf("%q", out)
 		}
 	})
-	neighbour := h.StartIn(t, h.Park(t, egress), nil, "serve", "0.0.0.0:7000")
+	// Its link is there: it has asked for a name.
+	neighbour := h.StartIn(t, h.Park(t, egress), nil, "serve", "0.0.0.0:7000", "example.com")
 	neighbour.Await(t, func(s string) bool { return strings.Contains(s, "serving") })
 	gateway := net.ParseIP(addressOf(neighbour)).To4()
 	if gateway == nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
 	"github.com/lambdad/lambdad/internal/sandbox/egress"
@@ -55,17 +54,6 @@ func takeSockets(fds []int, tcp, udp int) (sockets, error) {
 		return sockets{}, err
 	}
 	return s, nil
-}
-
-// linkEgress links the sandbox's network namespace to the world.
-func (b *box) linkEgress(gateway *egress.Gateway) error {
-	namespace, err := os.Open("/proc/" + strconv.Itoa(b.process.pid) + "/ns/net")
-	if err != nil {
-		return err
-	}
-	defer namespace.Close()
-	b.link, err = gateway.Connect(namespace)
-	return err
 }
 
 // Egress tells why sandboxes with NetworkEgress reach nothing but the

@@ -1,7 +1,8 @@
 // Package egress links sandboxes to the public internet: one veth pair and one
 // address each, masqueraded by the host, behind nftables rules that keep them
 // from the host itself, from private and link-local networks, and from each
-// other. It must never import a driver: a driver hands it a network namespace.
+// other. A link can wait until it is needed (await.go). It must never import a driver:
+// a driver hands it a network namespace.
 package egress
 
 import (
@@ -63,10 +64,11 @@ type Gateway struct {
 	// turn is held while a link is made or removed. The kernel does one such thing at a
 	// time anyway, and whoever writes disable_ipv6 meanwhile does not sleep but tries
 	// again and again: many at once took more processor time than all else of a burst.
-	turn  sync.Mutex
-	used  map[uint32]bool // link numbers
-	next  uint32
-	close bool
+	turn   sync.Mutex
+	closes chan struct{}   // a token for each socket of packets that is being closed
+	used   map[uint32]bool // link numbers
+	next   uint32
+	close  bool
 }
 
 // Link is one sandbox's way out.
@@ -75,8 +77,11 @@ type Link struct {
 	number  uint32
 	name    string
 	index   int // of the host's end; 0 until it is made
-	dns     sync.WaitGroup
+	peer    int // of the sandbox's end; 0 until it is made
+	serving sync.WaitGroup
 	stop    []func() error
+	outside *os.File // of a link that is made when it is needed
+	making  sync.Once
 	once    sync.Once
 	err     error
 }
@@ -107,9 +112,13 @@ func Open(options Options) (*Gateway, error) {
 		mark:   filepath.Join(options.StateDir, forwardingMark),
 		log:    options.Log,
 		used:   map[uint32]bool{},
+		closes: make(chan struct{}, closesMax),
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
+	}
+	if err := packetSockets(); err != nil {
+		return nil, err
 	}
 	g.resolver = newResolver(options.ResolvConf, g.log)
 	if err := g.removeLinks(); err != nil {
@@ -256,26 +265,16 @@ func (g *Gateway) Attach(_ context.Context, namespace *os.File, dnsTCP net.Liste
 // namespace, at most once; the link closes them.
 func (l *Link) Serve(dnsTCP net.Listener, dnsUDP net.PacketConn) {
 	l.stop = []func() error{dnsTCP.Close, dnsUDP.Close}
-	l.dns.Go(func() { l.gateway.resolver.serveTCP(dnsTCP) })
-	l.dns.Go(func() { l.gateway.resolver.serveUDP(dnsUDP) })
+	l.serving.Go(func() { l.gateway.resolver.serveTCP(dnsTCP, func() {}) })
+	l.serving.Go(func() { l.gateway.resolver.serveUDP(dnsUDP, func() {}) })
 }
 
 // Connect links the network namespace.
 func (g *Gateway) Connect(namespace *os.File) (*Link, error) {
-	l := &Link{gateway: g}
-	g.mu.Lock()
-	if g.close || len(g.used) >= blockLinks {
-		g.mu.Unlock()
-		return nil, fmt.Errorf("egress: closed, or more than %d links", blockLinks)
+	l, err := g.Reserve()
+	if err != nil {
+		return nil, err
 	}
-	for g.used[g.next%blockLinks] {
-		g.next++
-	}
-	l.number = g.next % blockLinks
-	g.used[l.number] = true
-	g.next++
-	g.mu.Unlock()
-	l.name = fmt.Sprintf("%s%d", g.prefix, l.number)
 	if err := l.connect(namespace); err != nil {
 		return nil, errors.Join(fmt.Errorf("egress: link %s: %w", l.name, err), l.Close())
 	}
@@ -295,9 +294,10 @@ func (l *Link) connect(namespace *os.File) error {
 	defer l.gateway.turn.Unlock()
 	host := l.gateway.host
 	pair := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: l.name},
-		PeerName:      "eth0",
-		PeerNamespace: netlink.NsFd(namespace.Fd()),
+		LinkAttrs:        netlink.LinkAttrs{Name: l.name, HardwareAddr: l.hardware(0)},
+		PeerName:         "eth0",
+		PeerHardwareAddr: l.hardware(1),
+		PeerNamespace:    netlink.NsFd(namespace.Fd()),
 	}
 	if err := host.LinkAdd(pair); err != nil { // and learn its index
 		return err
@@ -334,7 +334,15 @@ func (l *Link) connect(namespace *os.File) error {
 	if err := inside.LinkSetUp(peer); err != nil {
 		return err
 	}
-	return inside.RouteAdd(&netlink.Route{LinkIndex: peer.Attrs().Index, Gw: l.ip(0)})
+	// In place of the one over the loopback device, if there is one.
+	if err := inside.RouteReplace(&netlink.Route{LinkIndex: peer.Attrs().Index, Gw: l.ip(0)}); err != nil {
+		return err
+	}
+	l.peer = peer.Attrs().Index
+	if l.outside == nil {
+		return nil
+	}
+	return l.leaveLoopback(inside)
 }
 
 // Close unlinks the sandbox. It is idempotent.
@@ -344,7 +352,7 @@ func (l *Link) Close() error {
 		for _, stop := range l.stop {
 			errs = append(errs, stop())
 		}
-		l.dns.Wait()
+		l.serving.Wait()
 		// The pair vanishes with either end's namespace: it may be gone.
 		var err error
 		if l.index != 0 {

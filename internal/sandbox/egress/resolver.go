@@ -73,8 +73,9 @@ func parseConf(content string) []string {
 	return list
 }
 
-// serveUDP answers until the socket is closed.
-func (r *resolver) serveUDP(conn net.PacketConn) {
+// serveUDP answers until the socket is closed, and tells that something was asked before it
+// answers.
+func (r *resolver) serveUDP(conn net.PacketConn, asked func()) {
 	tokens := make(chan struct{}, queriesMax)
 	var wait sync.WaitGroup
 	defer wait.Wait()
@@ -97,6 +98,7 @@ func (r *resolver) serveUDP(conn net.PacketConn) {
 		}
 		wait.Go(func() {
 			defer func() { <-tokens }()
+			asked()
 			answer := r.ask(ctx, "udp", query)
 			if _, err := conn.WriteTo(answer, from); err != nil && !errors.Is(err, net.ErrClosed) {
 				r.log.Debug("answer lost", "error", err)
@@ -106,7 +108,7 @@ func (r *resolver) serveUDP(conn net.PacketConn) {
 }
 
 // serveTCP answers until the listener is closed.
-func (r *resolver) serveTCP(listener net.Listener) {
+func (r *resolver) serveTCP(listener net.Listener, asked func()) {
 	tokens := make(chan struct{}, queriesMax)
 	var wait sync.WaitGroup
 	defer wait.Wait()
@@ -135,6 +137,7 @@ func (r *resolver) serveTCP(listener net.Listener) {
 				if err != nil || len(query) < dnsHeader {
 					return
 				}
+				asked()
 				if writeMessage(conn, r.ask(ctx, "tcp", query)) != nil {
 					return
 				}

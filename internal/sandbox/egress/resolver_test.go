@@ -51,8 +51,8 @@ func TestNoResolver(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan struct{}, 2)
-	go func() { r.serveUDP(packets); done <- struct{}{} }()
-	go func() { r.serveTCP(stream); done <- struct{}{} }()
+	go func() { r.serveUDP(packets, func() {}); done <- struct{}{} }()
+	go func() { r.serveTCP(stream, func() {}); done <- struct{}{} }()
 
 	udp, err := net.Dial("udp", packets.LocalAddr().String())
 	if err != nil {

@@ -91,6 +91,10 @@ type Park struct {
 	// files of /proc that become read-only.
 	Masked []string
 	Frozen []string
+	// Outside is the address that the sandbox will have on a link to the world, in the
+	// order of the network, or 0: until then its packets to there are seen on a socket
+	// that comes last in the reply.
+	Outside uint32
 	// Listen are the loopback ports to listen on, TCP; ListenUDP follow them in the reply.
 	Listen    []int32
 	ListenUDP []int32
@@ -130,7 +134,7 @@ type Order struct{ Signal int32 }
 const (
 	ReplyReady   = 'R' // the spawner's first
 	ReplySpawned = 'N' // Code: the process; descriptor: a pidfd of it
-	ReplyParked  = 'P' // descriptors: the listeners, in the order of Park.Listen
+	ReplyParked  = 'P' // descriptors: the listeners, in the order of Park.Listen, and Outside's
 	ReplyStarted = 'S' // to Preload or Start; descriptor: a pidfd of the program, if this one started it
 	ReplyExited  = 'X' // Code, or Signal; MemoryKiB
 	ReplyObeyed  = 'O' // Code: errno, or 0
@@ -191,6 +195,7 @@ func (m Park) Encode() []byte {
 	}
 	e.strings(m.Masked)
 	e.strings(m.Frozen)
+	e.int(int32(m.Outside))
 	e.ints(m.Listen)
 	e.ints(m.ListenUDP)
 	return e.p

@@ -122,8 +122,14 @@ func resolve(args []string) (string, error) {
 	return strings.Join(list, " "), err
 }
 
-// serve says its addresses and answers everybody until it is ended.
+// serve says its addresses and answers everybody until it is ended. Before it listens it asks
+// for a name, if it is given one.
 func serve(args []string) (string, error) {
+	if len(args) > 1 {
+		if _, err := resolve(args[1:]); err != nil {
+			return "", err
+		}
+	}
 	network := "tcp"
 	if strings.HasPrefix(args[0], "@") || strings.HasPrefix(args[0], "/") {
 		network = "unix"
