@@ -29,6 +29,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		Runtimes:     n.storage.catalog,
 		Isolation:    n.isolation,
 		Destinations: destinations{n},
+		Domain:       n.config.Domain,
 		Limits:       lambda.Limits{ConcurrentExecutions: n.config.Concurrency, MemoryMiB: n.memoryMiB},
 		SettleAfter:  n.config.PendingWindow,
 		Log:          n.log,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 )
 
 // The fixed answers, whole. Status, JSON and the newline at its end are those of
@@ -64,6 +65,11 @@ func withConnection(answer []byte, token string) []byte {
 func (c *conn) refuse(answer []byte) bool {
 	if !c.discardBody(refusedTimeMax) {
 		c.head.close = true
+	}
+	if c.s.refused.Add(1) > patienceMax {
+		c.s.flood.Lock()
+		time.Sleep(floodPause)
+		c.s.flood.Unlock()
 	}
 	return c.write(answer)
 }

@@ -20,6 +20,11 @@ const (
 	deliverTimeMax = 30 * time.Second      // to write an invocation
 	copyMax        = 8 << 10               // a payload up to here is sent with its head in one write
 	acceptPause    = 10 * time.Millisecond // after a passing error, e.g. no descriptors left
+	// A runtime has one connection, or a few, and is hardly ever refused. Whoever goes on and on beyond
+	// patienceMax is served one at a time with floodPause between: the cores that answer are those that other
+	// functions' invokes need.
+	patienceMax = 32
+	floodPause  = time.Millisecond
 )
 
 // conn is one connection of the runtime.
@@ -46,10 +51,13 @@ type conn struct {
 func (s *Session) accept() {
 	defer s.goroutines.Done()
 	defer close(s.acceptEnded)
-	for {
+	for accepted := 0; ; accepted++ {
 		nc, err := s.listener.Accept()
 		if err == nil {
 			s.begin(nc)
+			if accepted > patienceMax {
+				time.Sleep(floodPause)
+			}
 			continue
 		}
 		if s.draining.Load() || errors.Is(err, net.ErrClosed) || !isTemporary(err) {

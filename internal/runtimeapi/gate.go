@@ -195,7 +195,7 @@ func (c *conn) gate(at Gate) bool {
 	}
 	c.waiting = false
 	if !ok {
-		return c.write(invalidTransition(from, at.String()))
+		return c.refuse(invalidTransition(from, at.String()))
 	}
 	return c.writeGate(body) == nil
 }

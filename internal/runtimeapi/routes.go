@@ -89,7 +89,7 @@ func (c *conn) next() bool {
 	}
 	c.waiting = false
 	if !ok {
-		return c.write(invalidTransition(from, "Ready"))
+		return c.refuse(invalidTransition(from, "Ready"))
 	}
 	return c.deliverBy(context.Background(), inv) == nil
 }

@@ -142,6 +142,9 @@ type Session struct {
 	goroutines  sync.WaitGroup
 	draining    atomic.Bool
 	acceptEnded chan struct{}
+
+	refused atomic.Int64 // requests so far
+	flood   sync.Mutex   // makes refusals beyond patienceMax take turns
 }
 
 // Options of a session. The zero value is what AWS does.

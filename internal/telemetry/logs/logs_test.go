@@ -542,3 +542,33 @@ func TestPagesOfAFlood(t *testing.T) {
 		t.Errorf("read %d of %d", read, lines)
 	}
 }
+
+// TestFloodMakesNoBatchComeEarlier: a stream that is full waits for the next batch, or one function's flood
+// would keep the store busy for all.
+func TestFloodMakesNoBatchComeEarlier(t *testing.T) {
+	m := mem.New()
+	defer m.Close()
+	s := &fullStore{Store: m}
+	l := Open(s, Options{Log: slog.New(slog.DiscardHandler), FlushEvery: time.Hour})
+	defer func() { l.Close(context.Background()) }()
+	line := telemetry.LogEvent{Time: time.UnixMilli(base), Message: strings.Repeat("l", 64<<10)}
+	for n := 0; ; n++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		err := l.Append(ctx, streamID("g", "flood"), line)
+		cancel()
+		if err != nil {
+			break
+		}
+		if n > streamPendingBytesMax/len(line.Message) {
+			t.Fatal("a full stream was written before its time")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := l.Flush(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := l.Append(ctx, streamID("g", "flood"), line); err != nil {
+		t.Error(err)
+	}
+}

@@ -11,10 +11,11 @@ import (
 	"github.com/lambdad/lambdad/internal/telemetry"
 )
 
-// Bounds of what waits to be written: full, Append waits, so a flood slows its
-// own function and takes no memory from the others.
+// Bounds of what waits to be written: full, Append waits for the next batch, so a flood slows its own
+// function. It takes no memory from the others, and, as a full stream makes no batch come earlier, only
+// so much of the store: streamPendingBytesMax in FlushEvery.
 const (
-	streamPendingBytesMax = 1 << 20
+	streamPendingBytesMax = 512 << 10
 	pendingBytesMax       = 64 << 20
 	// eventOverheadBytes is counted for each event beside its message.
 	eventOverheadBytes = 64
@@ -100,7 +101,6 @@ func (s *sink) add(ctx context.Context, id telemetry.LogStreamID, e Event) error
 		}
 		progress := s.progress
 		s.mu.Unlock()
-		signal(s.now)
 		select {
 		case <-progress:
 		case <-ctx.Done():
