@@ -62,7 +62,7 @@ func (a *Authority) verify(r *http.Request, payload []byte, service string) (wir
 	}
 	var decoded []byte
 	if claim.Streaming() {
-		decoded, err = sigv4.Unchunk(payload, claim, key, r.Header.Get("X-Amz-Decoded-Content-Length"))
+		decoded, err = sigv4.Unchunk(payload, claim, key, r.Header)
 		if err != nil {
 			return wire.Identity{}, err
 		}

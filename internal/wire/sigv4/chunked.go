@@ -59,9 +59,9 @@ func NewChunkReader(src io.Reader, claim Claim, key Key) (*ChunkReader, error) {
 	return c, nil
 }
 
-// Unchunk decodes a whole aws-chunked body as the verified claim says. decodedLength is the
-// header X-Amz-Decoded-Content-Length, "" where there is none.
-func Unchunk(body []byte, claim Claim, key Key, decodedLength string) ([]byte, error) {
+// Unchunk decodes a whole aws-chunked body as the verified claim says, and holds it to what the
+// request's header announces of it.
+func Unchunk(body []byte, claim Claim, key Key, header http.Header) ([]byte, error) {
 	r, err := NewChunkReader(bytes.NewReader(body), claim, key)
 	if err != nil {
 		return nil, err
@@ -70,8 +70,13 @@ func Unchunk(body []byte, claim Claim, key Key, decodedLength string) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	if decodedLength != "" && decodedLength != strconv.Itoa(len(decoded)) {
+	if length := header.Get("X-Amz-Decoded-Content-Length"); length != "" && length != strconv.Itoa(len(decoded)) {
 		return nil, fail(ErrChunk, "You did not provide the number of bytes specified by the X-Amz-Decoded-Content-Length HTTP header.")
+	}
+	for name := range strings.SplitSeq(header.Get("X-Amz-Trailer"), ",") {
+		if name = strings.TrimSpace(name); name != "" && r.trailer.Get(name) == "" {
+			return nil, fail(ErrChunk, "The request body has not the trailing header "+strings.ToLower(name)+" that was announced.")
+		}
 	}
 	return decoded, checkTrailer(decoded, r.trailer)
 }

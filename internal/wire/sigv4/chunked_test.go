@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,6 +101,26 @@ func TestChunkReader(t *testing.T) {
 	}
 }
 
+func TestAnnouncements(t *testing.T) {
+	claim := Claim{ContentSHA256: StreamingUnsignedTrailer}
+	for _, tc := range []struct {
+		length, trailer, body string
+		want                  error
+	}{
+		{"", "", "2\r\n{}\r\n0\r\n\r\n", nil},
+		{"2", "x-amz-checksum-crc32", "2\r\n{}\r\n0\r\nx-amz-checksum-crc32:o6a/Qw==\r\n\r\n", nil},
+		{"3", "", "2\r\n{}\r\n0\r\n\r\n", ErrChunk},
+		{"2", "x-amz-checksum-crc32", "2\r\n{}\r\n0\r\n\r\n", ErrChunk},
+		{"2", "X-Amz-Checksum-Crc32, x-amz-meta", "2\r\n{}\r\n0\r\nx-amz-checksum-crc32:o6a/Qw==\r\n\r\n", ErrChunk},
+		{"2", "x-amz-checksum-crc32", "2\r\n{}\r\n0\r\nx-amz-checksum-crc32:o6a/Qx==\r\n\r\n", ErrPayload},
+	} {
+		header := http.Header{"X-Amz-Decoded-Content-Length": {tc.length}, "X-Amz-Trailer": {tc.trailer}}
+		if _, err := Unchunk([]byte(tc.body), claim, Key{}, header); !errors.Is(err, tc.want) {
+			t.Errorf("%+v: %v", tc, err)
+		}
+	}
+}
+
 func FuzzChunkReader(f *testing.F) {
 	f.Add([]byte("3\r\nabc\r\n0\r\nx-amz-checksum-crc32:AA==\r\n\r\n"), false)
 	f.Add([]byte("3;chunk-signature="+strings.Repeat("0", 64)+"\r\nabc\r\n0\r\n\r\n"), true)
@@ -124,7 +145,7 @@ func FuzzChunkReader(f *testing.F) {
 		if len(plain) > len(body) {
 			t.Fatalf("%d bytes unframed out of %d", len(plain), len(body))
 		}
-		whole, err := Unchunk(body, claim, Key{1}, "")
+		whole, err := Unchunk(body, claim, Key{1}, nil)
 		if !signed && err == nil && (frameErr != nil || !bytes.Equal(plain, whole)) {
 			t.Fatalf("verified %q, looked at %q %v", whole, plain, frameErr)
 		}
