@@ -16,6 +16,8 @@ import (
 	"github.com/lambdad/lambdad/internal/control/lambda"
 	controllogs "github.com/lambdad/lambdad/internal/control/logs"
 	controlsts "github.com/lambdad/lambdad/internal/control/sts"
+	"github.com/lambdad/lambdad/internal/frontend/functionurl"
+	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/wire"
 )
 
@@ -48,12 +50,14 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 	functions.InvokeAsync = n.frontend.InvokeAsync
 
 	// The code in sandboxes gets the services and downloads, not the node's own state.
-	inside := internalRoutes{lambda.CodePath: n.control.CodeHandler()}
+	inside := internalRoutes{lambda.CodePath: n.control.CodeHandler(), record.FunctionURLPath: n.urls}
 	outside := internalRoutes{
 		lambda.CodePath:     n.control.CodeHandler(),
 		"/_lambdad/health":  healthHandler(n.health),
 		"/_lambdad/metrics": n.metrics.Handler(),
 		UsagePath:           usageHandler{node: n, now: time.Now},
+
+		record.FunctionURLPath: n.urls,
 	}
 
 	if err := n.assembleQueues(ctx); err != nil {
@@ -96,10 +100,24 @@ func (n *node) health() Health {
 // listener.
 func (n *node) serveSandbox(l net.Listener) {
 	p := newPace()
-	server := newHTTPServer(p.handler(n.inside), n.log)
+	server := newHTTPServer(p.handler(edge{n.urls, n.inside}), n.log)
 	// The listener ends with its sandbox, which is how this always ends.
 	_ = server.Serve(n.inside.Listener(newPacedListener(l, p)))
 	_ = server.Close()
+}
+
+// edge sends requests to the hosts of function URLs their own way.
+type edge struct {
+	urls *functionurl.Handler
+	api  http.Handler
+}
+
+func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.urls.Hosted(r) {
+		e.urls.ServeHTTP(w, r)
+		return
+	}
+	e.api.ServeHTTP(w, r)
 }
 
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {

@@ -15,6 +15,7 @@ import (
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/control/lambda"
 	"github.com/lambdad/lambdad/internal/frontend"
+	"github.com/lambdad/lambdad/internal/frontend/functionurl"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/poller/async"
 	"github.com/lambdad/lambdad/internal/record"
@@ -50,6 +51,8 @@ type node struct {
 	policies  *record.View[record.Qualified, record.Policy]
 	events    *record.View[record.Qualified, record.EventInvokeConfig]
 	async     *async.Queue
+	urlView   *record.View[record.Qualified, record.FunctionURL]
+	urls      *functionurl.Handler
 	isolation *isolation
 	memoryMiB int // what all environments together may promise
 	worker    *worker.Worker
@@ -106,6 +109,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	n.reserved = record.Concurrencies.View(n.storage.store, n.log)
 	n.policies = record.Policies.View(n.storage.store, n.log)
 	n.events = record.EventInvokeConfigs.View(n.storage.store, n.log)
+	n.urlView = record.FunctionURLs.View(n.storage.store, n.log)
 	if err := n.assembleInvokePath(ctx); err != nil {
 		return err
 	}
@@ -193,7 +197,10 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		return err
 	}
 	n.reserved.Subscribe(n.reservedChanged)
-	return nil
+	n.urls, err = functionurl.New(functionurl.Options{
+		URLs: n.urlView, Policies: n.policies, Aliases: n.aliases, Authority: n.authority, Invoke: n.frontend.Run, Domain: n.config.Domain, Log: n.log,
+	})
+	return err
 }
 
 // serve tells that the node is ready, answers, and drains when ctx ends.
@@ -214,7 +221,8 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	start("records of reserved concurrency", n.reserved.Run)
 	start("policy records", n.policies.Run)
 	start("records of asynchronous invokes", n.events.Run)
-	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.policies.Ready(), n.events.Ready()} {
+	start("records of function URLs", n.urlView.Run)
+	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.policies.Ready(), n.events.Ready(), n.urlView.Ready()} {
 		select {
 		case <-filled:
 		case err := <-failed:
@@ -237,7 +245,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		}
 		return nil
 	})
-	server := newHTTPServer(n.api, n.log)
+	server := newHTTPServer(edge{n.urls, n.api}, n.log)
 	start("HTTP server", func(context.Context) error {
 		if err := server.Serve(n.api.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -98,10 +98,12 @@ var placeholder = regexp.MustCompile(`<(?:<[\w-]+>|[\w-]+)(?::\d+)?>`)
 
 // words are put in a value's place without brackets; they stand for different values each time.
 var words = map[string]*regexp.Regexp{
-	"date":        regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000$`),
-	"<datetime>":  regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$`),
-	"datetime":    regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$`),
-	"code-sha256": regexp.MustCompile(`^` + kinds["code-sha256"] + `$`),
+	"date":         regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000$`),
+	"<datetime>":   regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$`),
+	"function-url": regexp.MustCompile(`^https?://[^/]+/`),
+	"lambda-url":   regexp.MustCompile(`^https?://[^/]+/`),
+	"datetime":     regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$`),
+	"code-sha256":  regexp.MustCompile(`^` + kinds["code-sha256"] + `$`),
 }
 
 // kinds of placeholders whose values have a form.

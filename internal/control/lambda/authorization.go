@@ -140,6 +140,16 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:DeleteFunctionEventInvokeConfig", in.FunctionName, in.Qualifier)}
 	case *api.ListFunctionEventInvokeConfigsRequest:
 		return []demand{c.onFunction(call, "lambda:ListFunctionEventInvokeConfigs", in.FunctionName, nil)}
+	case *api.CreateFunctionUrlConfigRequest:
+		return []demand{c.onFunctionURL(call, "lambda:CreateFunctionUrlConfig", in.FunctionName, in.Qualifier, in.AuthType)}
+	case *api.UpdateFunctionUrlConfigRequest:
+		return []demand{c.onFunctionURL(call, "lambda:UpdateFunctionUrlConfig", in.FunctionName, in.Qualifier, in.AuthType)}
+	case *api.GetFunctionUrlConfigRequest:
+		return []demand{c.onFunctionURL(call, "lambda:GetFunctionUrlConfig", in.FunctionName, in.Qualifier, nil)}
+	case *api.DeleteFunctionUrlConfigRequest:
+		return []demand{c.onFunctionURL(call, "lambda:DeleteFunctionUrlConfig", in.FunctionName, in.Qualifier, nil)}
+	case *api.ListFunctionUrlConfigsRequest:
+		return []demand{c.onFunction(call, "lambda:ListFunctionUrlConfigs", in.FunctionName, nil)}
 	case *api.PutFunctionConcurrencyRequest:
 		return []demand{c.onFunction(call, "lambda:PutFunctionConcurrency", in.FunctionName, nil)}
 	case *api.GetFunctionConcurrencyRequest:
@@ -194,6 +204,15 @@ func (c *Control) onFunction(call *wire.Call, action string, name, qualifier *st
 		for key, v := range f.Tags {
 			d.conditions["aws:ResourceTag/"+key] = []string{v}
 		}
+	}
+	return d
+}
+
+// onFunctionURL is an action on a function's URL, with its kind of authentication as a condition key.
+func (c *Control) onFunctionURL(call *wire.Call, action string, name, qualifier, authType *string) demand {
+	d := c.onFunction(call, action, name, qualifier)
+	if authType != nil {
+		d.conditions = with(d.conditions, map[string][]string{"lambda:FunctionUrlAuthType": {*authType}})
 	}
 	return d
 }

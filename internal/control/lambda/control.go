@@ -81,6 +81,8 @@ type Options struct {
 	Roles Roles
 	// Authorizer is nil when nobody checks permissions (--auth=none).
 	Authorizer Authorizer
+	// Domain is where hosts of function URLs are.
+	Domain string
 	// Destinations is nil where every destination is taken for one that can be reached.
 	Destinations Destinations
 	// Isolation is nil where there is one kind, and no tag that chooses.
@@ -106,6 +108,7 @@ type Control struct {
 	limits    Limits
 
 	destinations Destinations
+	domain       string
 
 	now     func() time.Time
 	log     *slog.Logger
@@ -149,6 +152,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		isolation: o.Isolation,
 
 		destinations: o.Destinations,
+		domain:       o.Domain,
 		limits:       o.Limits,
 		now:          o.Now,
 		log:          o.Log,
@@ -166,8 +170,10 @@ func (c *Control) Handlers() api.Handlers {
 		AddPermission:                      c.addPermission,
 		CreateAlias:                        c.createAlias,
 		CreateFunction:                     c.createFunction,
+		CreateFunctionUrlConfig:            c.createFunctionUrlConfig,
 		DeleteAlias:                        c.deleteAlias,
 		DeleteFunction:                     c.deleteFunction,
+		DeleteFunctionUrlConfig:            c.deleteFunctionUrlConfig,
 		DeleteFunctionEventInvokeConfig:    c.deleteFunctionEventInvokeConfig,
 		DeleteFunctionConcurrency:          c.deleteFunctionConcurrency,
 		DeleteLayerVersion:                 c.deleteLayerVersion,
@@ -179,6 +185,7 @@ func (c *Control) Handlers() api.Handlers {
 		GetFunctionConcurrency:             c.getFunctionConcurrency,
 		GetFunctionEventInvokeConfig:       c.getFunctionEventInvokeConfig,
 		GetFunctionConfiguration:           c.getFunctionConfiguration,
+		GetFunctionUrlConfig:               c.getFunctionUrlConfig,
 		GetLayerVersion:                    c.getLayerVersion,
 		GetLayerVersionByArn:               c.getLayerVersionByArn,
 		GetLayerVersionPolicy:              c.getLayerVersionPolicy,
@@ -187,6 +194,7 @@ func (c *Control) Handlers() api.Handlers {
 		ListAliases:                        c.listAliases,
 		ListFunctionEventInvokeConfigs:     c.listFunctionEventInvokeConfigs,
 		ListFunctions:                      c.listFunctions,
+		ListFunctionUrlConfigs:             c.listFunctionUrlConfigs,
 		ListLayerVersions:                  c.listLayerVersions,
 		ListLayers:                         c.listLayers,
 		ListProvisionedConcurrencyConfigs:  c.listProvisionedConcurrencyConfigs,
@@ -204,6 +212,7 @@ func (c *Control) Handlers() api.Handlers {
 		UpdateAlias:                        c.updateAlias,
 		UpdateFunctionCode:                 c.updateFunctionCode,
 		UpdateFunctionConfiguration:        c.updateFunctionConfiguration,
+		UpdateFunctionUrlConfig:            c.updateFunctionUrlConfig,
 		UpdateFunctionEventInvokeConfig:    c.updateFunctionEventInvokeConfig,
 	}
 	if c.authorize != nil {

@@ -15,6 +15,11 @@ func notFound(n record.Name) error {
 	return api.NewResourceNotFoundException("Function not found: " + n.ARN())
 }
 
+// notThere is what several operations say of what does not exist.
+func notThere() error {
+	return api.NewResourceNotFoundException("The resource you requested does not exist.")
+}
+
 func invalid(format string, args ...any) error {
 	return api.NewInvalidParameterValueException(fmt.Sprintf(format, args...))
 }

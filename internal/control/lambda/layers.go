@@ -23,14 +23,10 @@ const createdForm = lastModifiedForm
 
 // The texts here are AWS's (recorded: TestLambdaLayer).
 
-func noLayer() error {
-	return api.NewResourceNotFoundException("The resource you requested does not exist.")
-}
-
 func (c *Control) publishLayerVersion(ctx context.Context, call *wire.Call, in *api.PublishLayerVersionRequest) (*api.PublishLayerVersionResponse, error) {
 	id, ok := record.ParseLayer(value(in.LayerName), scopeOf(call))
 	if !ok || id.Version != 0 || id.Scope != scopeOf(call) {
-		return nil, noLayer()
+		return nil, notThere()
 	}
 	if err := checkLayerRuntimes(in.CompatibleRuntimes); err != nil {
 		return nil, err
@@ -102,7 +98,7 @@ func (c *Control) layerVersion(ctx context.Context, call *wire.Call, name *strin
 	}
 	id, ok := record.ParseLayer(value(name), scopeOf(call))
 	if !ok || id.Version != 0 {
-		return id, none, noLayer()
+		return id, none, notThere()
 	}
 	id.Version = uint64(*number)
 	held, err := c.readLayer(ctx, id)
@@ -112,7 +108,7 @@ func (c *Control) layerVersion(ctx context.Context, call *wire.Call, name *strin
 func (c *Control) readLayer(ctx context.Context, id record.LayerID) (record.Held[record.Scoped, record.LayerVersion], error) {
 	held, err := record.LayerVersions.Get(ctx, c.records, id.Key())
 	if errors.Is(err, store.ErrNotFound) {
-		return held, noLayer()
+		return held, notThere()
 	}
 	return held, fault(err)
 }
@@ -128,7 +124,7 @@ func (c *Control) getLayerVersion(ctx context.Context, call *wire.Call, in *api.
 func (c *Control) getLayerVersionByArn(ctx context.Context, call *wire.Call, in *api.GetLayerVersionByArnRequest) (*api.GetLayerVersionResponse, error) {
 	id, ok := record.ParseLayer(value(in.Arn), scopeOf(call))
 	if !ok || id.Version == 0 || id.Region != call.Region {
-		return nil, noLayer()
+		return nil, notThere()
 	}
 	held, err := c.readLayer(ctx, id)
 	if err != nil {

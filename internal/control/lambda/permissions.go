@@ -150,7 +150,7 @@ func (c *Control) getPolicy(ctx context.Context, call *wire.Call, in *api.GetPol
 	}
 	held, err := record.Policies.Get(ctx, c.records, n.PolicyKey())
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, api.NewResourceNotFoundException("The resource you requested does not exist.")
+		return nil, notThere()
 	}
 	if err != nil {
 		return nil, fault(err)

@@ -392,10 +392,6 @@ var scenarios = map[string]scenario{
 		r.settleAll()
 		r.match("second_publish_response", r.get("PublishVersion", object{"Description": "Second version description :)"}))
 	},
-	"TestLambdaURL::test_lambda_url_invocation_exception": func(r *recording, _ string) {
-		r.make(nil)
-		r.match("get_fn_result", r.get("GetFunction", nil))
-	},
 	"TestLambdaConcurrency::test_reserved_concurrency":             (*recording).latestConfiguration,
 	"TestLambdaConcurrency::test_reserved_concurrency_async_queue": (*recording).latestConfiguration,
 	"TestCodeSigningConfig::test_code_signing_not_found_excs": func(r *recording, _ string) {

@@ -86,7 +86,7 @@ func (c *Control) taggable(call *wire.Call, resource string) (record.Name, error
 			`arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)`)
 	}
 	if !strings.HasPrefix(arn.Resource, "function:") {
-		return record.Name{}, api.NewResourceNotFoundException("The resource you requested does not exist.")
+		return record.Name{}, notThere()
 	}
 	n, err := c.named(call, &resource, nil)
 	if err != nil {

@@ -1,0 +1,142 @@
+package functionurl
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// forbiddenText is what AWS says to whoever may not (recorded: test_lambda_permission_url_invocation).
+const forbiddenText = "Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
+
+func refuse(w http.ResponseWriter, status int) {
+	refuseWith(w, status, "AccessDeniedException", forbiddenText)
+}
+
+func refuseWith(w http.ResponseWriter, status int, code, text string) {
+	b, err := json.Marshal(struct{ Message string }{text})
+	if err != nil {
+		panic("functionurl: a text that cannot be JSON: " + err.Error())
+	}
+	w.Header()["x-amzn-ErrorType"] = []string{code}
+	write(w, status, "application/json", b)
+}
+
+// badGateway answers for a function that failed, or whose answer is no response.
+func badGateway(w http.ResponseWriter) {
+	write(w, http.StatusBadGateway, "application/json", []byte("Internal Server Error"))
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", contentType)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	// An error here is the client's: nobody is left to tell.
+	_, _ = w.Write(body)
+}
+
+// envelope is a function's answer that says what to respond. Source: Lambda developer guide,
+// "Response payload format".
+type envelope struct {
+	StatusCode      *json.Number               `json:"statusCode"`
+	Headers         map[string]json.RawMessage `json:"headers"`
+	Cookies         []string                   `json:"cookies"`
+	Body            json.RawMessage            `json:"body"`
+	IsBase64Encoded bool                       `json:"isBase64Encoded"`
+}
+
+// respond makes a function's answer into a response: what is no envelope is the body itself.
+func respond(w http.ResponseWriter, payload []byte, cors http.Header) {
+	var e envelope
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	if trimmed := bytes.TrimLeft(payload, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' || dec.Decode(&e) != nil || e.StatusCode == nil {
+		write(w, http.StatusOK, "application/json", inferred(payload))
+		return
+	}
+	status, err := strconv.Atoi(e.StatusCode.String())
+	body, ok := e.body()
+	if err != nil || status < 200 || status > 599 || !ok {
+		badGateway(w)
+		return
+	}
+	h := w.Header()
+	for name, raw := range e.Headers {
+		v, ok := headerValue(raw)
+		if !ok || !validHeader(name, v) || hopByHop[http.CanonicalHeaderKey(name)] {
+			continue
+		}
+		if _, ours := cors[http.CanonicalHeaderKey(name)]; !ours { // the URL's own CORS headers win
+			h.Set(name, v)
+		}
+	}
+	for _, c := range e.Cookies {
+		if validHeader("Set-Cookie", c) {
+			h.Add("Set-Cookie", c)
+		}
+	}
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		w.WriteHeader(status)
+		return
+	}
+	write(w, status, "application/json", body)
+}
+
+// inferred is the body of an answer that is no envelope: a string as it is, all else as JSON.
+func inferred(payload []byte) []byte {
+	var s string
+	if json.Unmarshal(payload, &s) == nil && !bytes.Equal(bytes.TrimSpace(payload), []byte("null")) {
+		return []byte(s)
+	}
+	return payload
+}
+
+func (e *envelope) body() ([]byte, bool) {
+	if len(e.Body) == 0 || bytes.Equal(e.Body, []byte("null")) {
+		return nil, true
+	}
+	body := inferred(e.Body)
+	if !e.IsBase64Encoded {
+		return body, true
+	}
+	b, err := base64.StdEncoding.DecodeString(string(body))
+	return b, err == nil
+}
+
+// headerValue takes strings, numbers and truth values.
+func headerValue(raw json.RawMessage) (string, bool) {
+	var v any
+	if json.Unmarshal(raw, &v) != nil {
+		return "", false
+	}
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case bool, float64:
+		return strings.TrimSpace(string(raw)), true
+	}
+	return "", false
+}
+
+func validHeader(name, v string) bool {
+	if name == "" {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`()<>@,;:\"/[]?={}`, c) >= 0 {
+			return false
+		}
+	}
+	return !strings.ContainsAny(v, "\r\n\x00")
+}
+
+// hopByHop are headers that are the server's own.
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Content-Length": true, "Date": true,
+}
