@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -199,19 +201,53 @@ func TestEscapes(t *testing.T) { eachDriver(t, testEscapes) }
 
 func testEscapes(t *testing.T, h *sandboxtest.Harness, d driver) {
 	n := newNeighbour(t, h)
-	for _, a := range d.attempts(attempts()) {
-		t.Run(a.name, func(t *testing.T) {
-			code := t.TempDir()
-			out, exit := h.Start(t, func(s *sandbox.StartSpec) { s.CodeDir = code }, a.deed...).Wait(t)
-			if a.contained != "" {
-				return // and the neighbour tells whether it is
-			}
-			if exit.Code != 1 || !strings.Contains(out, "error") || !strings.Contains(out, a.want) {
-				t.Errorf("%q: wrote %q, ended with %+v", a.deed, out, exit)
-			}
-		})
+	for batch := range slices.Chunk(d.attempts(attempts()), max(d.together, 1)) {
+		wrote := tryTogether(t, h, batch)
+		for i, a := range batch {
+			t.Run(a.name, func(t *testing.T) {
+				if a.contained != "" {
+					return // and the neighbour tells whether it is
+				}
+				if wrote[i].code != 1 || !strings.Contains(wrote[i].text, "error") || !strings.Contains(wrote[i].text, a.want) {
+					t.Errorf("%q: %+v", a.deed, wrote[i])
+				}
+			})
+		}
 	}
 	n.healthy(t)
+}
+
+// wrote is what one deed wrote, and its exit status.
+type wrote struct {
+	text string
+	code int
+}
+
+// tryTogether makes all attempts in one sandbox; a single one is its first process.
+func tryTogether(t *testing.T, h *sandboxtest.Harness, batch []attempt) []wrote {
+	t.Helper()
+	code := t.TempDir()
+	own := func(s *sandbox.StartSpec) { s.CodeDir = code }
+	if len(batch) == 1 {
+		text, exit := h.Start(t, own, batch[0].deed...).Wait(t)
+		return []wrote{{text, exit.Code}}
+	}
+	deeds := []string{"each"}
+	for _, a := range batch {
+		deeds = append(append(deeds, a.deed...), "--")
+	}
+	text, exit := h.Start(t, own, deeds...).Wait(t)
+	var all []wrote
+	for i := range batch {
+		before, after, found := strings.Cut(text, fmt.Sprintf("deed %d: ", i))
+		status, rest, _ := strings.Cut(after, "\n")
+		ended, err := strconv.Atoi(status)
+		if !found || err != nil {
+			t.Fatalf("%q ended the others: %q, %+v", batch[i].deed, text, exit)
+		}
+		all, text = append(all, wrote{before, ended}), rest
+	}
+	return all
 }
 
 func TestBombs(t *testing.T) { eachDriver(t, testBombs) }

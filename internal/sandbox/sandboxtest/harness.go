@@ -14,8 +14,9 @@ import (
 	"github.com/lambdad/lambdad/internal/sandbox"
 )
 
-// patience bounds every wait of the suite; nothing comes near it unless broken.
-const patience = 30 * time.Second
+// patience bounds every wait of the suite; nothing comes near it unless broken, but for a fork bomb in an
+// emulated machine, which takes half of it.
+const patience = 2 * time.Minute
 
 // programTarget is where the suite's program lies inside.
 const programTarget = "/usr/local/bin/program"
