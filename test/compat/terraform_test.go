@@ -17,10 +17,7 @@ import (
 // folder that mirrors the provider.
 func TestTerraform(t *testing.T) {
 	terraform := needTerraform(t)
-	mirror := os.Getenv("LAMBDAD_TEST_TERRAFORM_MIRROR")
-	if mirror == "" {
-		t.Skip("needs LAMBDAD_TEST_TERRAFORM_MIRROR, a folder with the hashicorp/aws provider")
-	}
+	mirror := needMirror(t)
 	h := house.Start(t)
 	dir := t.TempDir()
 	rc := writeFile(t, dir, "terraformrc", fmt.Appendf(nil, "provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", mirror))
@@ -46,6 +43,15 @@ func TestTerraform(t *testing.T) {
 	}
 	run(t, h, dir, terraform, append(plan, changed...)...)
 	run(t, h, dir, terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
+}
+
+func needMirror(t *testing.T) string {
+	t.Helper()
+	mirror := os.Getenv("LAMBDAD_TEST_TERRAFORM_MIRROR")
+	if mirror == "" {
+		t.Skip("needs LAMBDAD_TEST_TERRAFORM_MIRROR, a folder with the hashicorp/aws provider")
+	}
+	return mirror
 }
 
 func needTerraform(t *testing.T) string {
