@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -15,8 +16,12 @@ import (
 
 // emulator is the name of AWS's Runtime Interface Emulator. Its Go module is not on the Go
 // proxy, so it is measured where the machine has it: AWS's base images do, at
-// /usr/local/bin/aws-lambda-rie, and AWS publishes the binary.
-const emulator = "aws-lambda-rie"
+// /usr/local/bin/aws-lambda-rie, and AWS publishes the binary. emulatorVariable names a binary
+// that is not in PATH.
+const (
+	emulator         = "aws-lambda-rie"
+	emulatorVariable = "LAMBDAD_BENCH_RIE"
+)
 
 // benchRIE invokes the same program through lambdad, signed and isolated, and through the
 // emulator, which does neither, over one connection: more at once the emulator cannot take.
@@ -57,9 +62,13 @@ func benchRIE(ctx context.Context, b *bench) error {
 		return []string{who, micros(all.p50()), micros(all.p99()), perSecond(len(all), took)}
 	}
 	rows := [][]string{append(row("lambdad: SigV4, sandboxed, metered", own, took), "1.00", "1.00")}
-	path, err := exec.LookPath(emulator)
+	named := os.Getenv(emulatorVariable)
+	path, err := exec.LookPath(cmp.Or(named, emulator))
+	if err != nil && named != "" {
+		return fmt.Errorf("%s: %w", emulatorVariable, err)
+	}
 	if err != nil {
-		rows = append(rows, []string{emulator, "-", "-", "-", "-", "not on this machine"})
+		rows = append(rows, []string{emulator, "-", "-", "-", "-", "not measured: not in PATH, and " + emulatorVariable + " names no binary"})
 	} else {
 		peer, took, err := emulated(ctx, path, l, length)
 		if err != nil {
