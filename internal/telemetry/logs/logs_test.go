@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -320,7 +321,8 @@ func TestFullQueueWaits(t *testing.T) {
 	defer m.Close()
 	s := &fullStore{Store: m}
 	s.full.Store(true)
-	l := Open(s, Options{Log: slog.New(slog.DiscardHandler), FlushEvery: time.Millisecond})
+	var told bytes.Buffer
+	l := Open(s, Options{Log: slog.New(slog.NewTextHandler(&told, nil)), FlushEvery: time.Millisecond})
 	defer func() { l.Close(context.Background()) }()
 	line := telemetry.LogEvent{Time: time.UnixMilli(base), Message: strings.Repeat("l", 64<<10)}
 	n := 0
@@ -341,10 +343,17 @@ func TestFullQueueWaits(t *testing.T) {
 	if err := l.Append(ctx, streamID("g", "calm"), line); err != nil {
 		t.Error(err)
 	}
+	time.Sleep(2*retryAfter + retryAfter/2) // two more attempts, at least one on a slow machine
 	s.full.Store(false)
 	if err := l.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
+	defer func() { // when the writer has ended
+		if n := strings.Count(told.String(), "wait for the store"); n != 1 {
+			t.Errorf("told %d times that the store is full", n)
+		}
+	}()
+	defer func() { l.Close(context.Background()) }()
 	p, err := l.Events(ctx, scope, "g", "flood", EventsQuery{FromHead: true, Limit: 10_000})
 	if err != nil || len(p.Events) == 0 {
 		t.Fatal(err)

@@ -144,6 +144,7 @@ func (s *sink) moved() {
 
 // run writes what waits, at most once every s.every unless somebody needs it now.
 func (s *sink) run(ctx context.Context) {
+	waiting := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -166,13 +167,21 @@ func (s *sink) run(ctx context.Context) {
 				return
 			}
 			if err != nil {
-				s.logs.log.Error("function logs wait for the store", "error", err)
+				if !waiting { // told once, not at every attempt: the disk that is full may be this log's own
+					s.logs.log.Error("function logs wait for the store", "error", err)
+				}
+				waiting = true
 				select {
 				case <-ctx.Done():
 					return
 				case <-time.After(retryAfter):
 				}
+				continue
 			}
+			if waiting {
+				s.logs.log.Info("function logs are written again")
+			}
+			waiting = false
 		}
 		s.mu.Lock()
 		s.durable = upTo
