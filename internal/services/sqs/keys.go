@@ -73,11 +73,15 @@ func (s *Service) loadKeys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sqs: read the secret: %w", err)
 	}
-	if len(r.Value) != secretBytes {
-		return fmt.Errorf("sqs: the secret has %d bytes", len(r.Value))
+	return s.useSecret(r.Value)
+}
+
+func (s *Service) useSecret(secret []byte) error {
+	if len(secret) != secretBytes {
+		return fmt.Errorf("sqs: the secret has %d bytes", len(secret))
 	}
-	s.receipts = receiptKey(r.Value[:32])
-	block, err := aes.NewCipher(r.Value[32:])
+	s.receipts = receiptKey(secret[:32])
+	block, err := aes.NewCipher(secret[32:])
 	if err != nil {
 		return fmt.Errorf("sqs: the secret: %w", err)
 	}
