@@ -57,7 +57,8 @@ type Gateway struct {
 	mark     string
 	log      *slog.Logger
 	resolver *resolver
-	block    uint32 // first address
+	block    uint32            // first address
+	claimed  *net.UnixListener // while the block is ours
 
 	mu   sync.Mutex
 	host *netlink.Handle // one socket for all requests about the host's ends
@@ -129,11 +130,11 @@ func Open(options Options) (*Gateway, error) {
 		return nil, err
 	}
 	if g.host, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		return nil, fmt.Errorf("egress: %w", err)
+		return nil, errors.Join(fmt.Errorf("egress: %w", err), g.claimed.Close())
 	}
 	if err := g.open(); err != nil {
 		g.host.Close()
-		return nil, err
+		return nil, errors.Join(err, g.claimed.Close())
 	}
 	return g, nil
 }
@@ -164,6 +165,7 @@ func (g *Gateway) Close() error {
 	err := errors.Join(g.removeLinks(), g.restoreForwarding(), g.deleteRules())
 	if g.host != nil { // nil for what only reaps
 		g.host.Close()
+		err = errors.Join(err, g.claimed.Close())
 	}
 	return err
 }
@@ -195,7 +197,7 @@ func (g *Gateway) restoreForwarding() error {
 	return os.Remove(g.mark)
 }
 
-// freeBlock finds a block of addresses that no link of another node has.
+// freeBlock finds a block of addresses that no link and no other node has.
 func (g *Gateway) freeBlock() (uint32, error) {
 	list, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
@@ -215,10 +217,18 @@ func (g *Gateway) freeBlock() (uint32, error) {
 			}
 		}
 		if free {
-			return first, nil
+			if g.claimed, err = claim(first); err == nil {
+				return first, nil
+			}
 		}
 	}
 	return 0, errors.New("egress: all of 198.18.0.0/15 is in use")
+}
+
+// claim makes a block of addresses this node's, though it may have no link yet. A socket in
+// the network's own space of names is seen in this network alone, and ends with its process.
+func claim(first uint32) (*net.UnixListener, error) {
+	return net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("@lambdad-egress-%x", first)})
 }
 
 // listsMax bounds how often a list is asked for that changes meanwhile.
