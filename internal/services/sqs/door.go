@@ -8,6 +8,16 @@ import (
 // The functions below are SQS for the rooms of this node, by ARN and without
 // authorisation: whoever calls them has asked already.
 
+// Create makes a queue; one that is there with these attributes is as good.
+func (s *Service) Create(ctx context.Context, arn string, attributes map[string]string) error {
+	name, ok := ParseARN(arn)
+	if !ok {
+		return ErrNoQueue
+	}
+	_, err := s.create(ctx, name, attributes, nil)
+	return err
+}
+
 // Send puts messages into a queue; when it returns they are on disk. They are taken as
 // they are: a FIFO queue needs Group and DedupID (or content-based deduplication).
 func (s *Service) Send(ctx context.Context, arn string, messages ...Outgoing) ([]Sent, error) {
