@@ -145,6 +145,9 @@ func (s *Store) open(dir string, o Options) error {
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	if err := create(dir, *options); err != nil {
+		return err
+	}
 	var err error
 	if s.db, err = pebble.Open(dir, options); err != nil {
 		return err
@@ -153,6 +156,21 @@ func (s *Store) open(dir string, o Options) error {
 		return errors.Join(err, s.db.Close())
 	}
 	return nil
+}
+
+// create makes a new store's files and closes them again. The engine makes the first log of a new store before it
+// raises the store to our format: it would lack the offsets by which a log that is damaged in its middle, where
+// acknowledged commits follow, can be told from one that a crash cut off. The next log has them.
+func create(dir string, options pebble.Options) error {
+	there, err := pebble.Peek(dir, options.FS)
+	if err != nil || there.Exists {
+		return err
+	}
+	db, err := pebble.Open(dir, &options)
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 // Close flushes and stops; later calls return store.ErrClosed.
