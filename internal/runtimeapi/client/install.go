@@ -20,7 +20,7 @@ import (
 
 //go:generate go run ./java/build java/src java/lambdad-runtime.jar
 
-//go:embed python/*.py nodejs/*.js ruby/*.rb java/lambdad-runtime.jar
+//go:embed python/*.py nodejs/*.js nodejs/*.mjs ruby/*.rb java/lambdad-runtime.jar
 var files embed.FS
 
 // Set is an installed set of runtime clients.

@@ -103,8 +103,11 @@ exports.streamNotEnded = awslambda.streamifyResponse(async (event, stream) => {
   stream.write('begun');
 });
 
+const globals = [typeof globalThis.awslambda, Object.getOwnPropertySymbols(globalThis).map(String).sort(), Object.keys(globalThis).sort()];
+
 exports.surroundings = async () => ({
   environ: process.env,
+  globals,
   child: require('child_process').execFileSync('env').toString().split('\n').filter((x) => !x.startsWith('_=')).sort(),
   cwd: process.cwd(),
   argv: process.argv.slice(1),
