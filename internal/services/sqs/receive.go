@@ -27,6 +27,12 @@ type Received struct {
 	First      time.Time // received
 }
 
+// BodyDigest is MD5OfBody.
+func (r *Received) BodyDigest() string { return md5Hex([]byte(r.Body)) }
+
+// AttributesDigest is MD5OfMessageAttributes of all attributes, "" without any.
+func (r *Received) AttributesDigest() string { return attributesDigest(r.Attributes) }
+
 // Ask is what a receive wants.
 type Ask struct {
 	Limit      int
@@ -132,6 +138,7 @@ func (s *Service) deliver(ctx context.Context, q *queue, taken []flow.Taken) ([]
 			continue // deleted or purged since
 		}
 		if err != nil {
+			s.giveBack(q, taken) // nobody gets them: the client is gone, or the disk is
 			return nil, fmt.Errorf("receive from %s: %w", q.name.Queue, err)
 		}
 		s.states.note(q, t.Sequence)
@@ -146,6 +153,18 @@ func (s *Service) deliver(ctx context.Context, q *queue, taken []flow.Taken) ([]
 		got = append(got, r)
 	}
 	return got, nil
+}
+
+// giveBack lets others have messages that were taken in vain.
+func (s *Service) giveBack(q *queue, taken []flow.Taken) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := s.instant()
+	for _, t := range taken {
+		// One that is gone meanwhile needs nothing.
+		_ = q.flow.Hide(now, flow.Receipt{Sequence: t.Sequence, Receives: t.Receives}, 0)
+	}
+	q.waiting.wake(len(taken))
 }
 
 // putAside removes expired messages and moves dead ones; true: it is worth to look again.
