@@ -57,6 +57,7 @@ func (s *service) writeService(b *bytes.Buffer) error {
 		{"Name", text(s.Package)}, {"SigningName", text(signing)}, {"EndpointName", text(md.EndpointPrefix)}, {"ServiceID", text(md.ServiceID)},
 		{"APIVersion", text(md.APIVersion)}, {"TargetPrefix", text(md.TargetPrefix)}, {"XMLNamespace", text(namespace)},
 		{"Protocols", "[]wire.Protocol{" + protocols + "}"}, {"QueryCompatible", boolean(md.QueryCompatible != nil)},
+		{"FormerStatus", boolean(s.Query != nil)},
 		{"ValidationCode", text(s.validationCode())}, {"Authorize", "h.Authorize"},
 		{"HideValues", boolean(s.Overrides.HideValues.value())}, {"MalformedCode", text(s.Overrides.MalformedCode.value())},
 		{"MalformedPrefix", text(s.Overrides.MalformedPrefix.value())}, {"InternalCode", text(s.Overrides.InternalCode.value())},

@@ -64,7 +64,7 @@ func (awsJSON) status(x *exchange, f Fault) int {
 // protocol, the status that the model gives is that protocol's: the others say
 // 400 and 500 (Smithy's awsQueryError trait).
 func (x *exchange) faultStatus(f Fault) int {
-	if v, ok := f.(shape.Structure); ok && x.endpoint != nil && x.endpoint.QueryCompatible && v.WireSchema().Error != nil {
+	if v, ok := f.(shape.Structure); ok && x.endpoint != nil && x.endpoint.QueryCompatible && !x.endpoint.FormerStatus && v.WireSchema().Error != nil {
 		if isSender(f) {
 			return 400
 		}

@@ -37,6 +37,8 @@ type Call struct {
 	// Endpoint is scheme://host:port as the client addressed it, for URLs that
 	// an answer hands out.
 	Endpoint string
+	// Protocol is what the client speaks.
+	Protocol Protocol
 	// Path is the path as the client addressed it, decoded: services of the query
 	// protocol have resources there (SQS: a queue's URL).
 	Path string

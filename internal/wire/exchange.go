@@ -121,6 +121,7 @@ func (x *exchange) authenticate() (*Call, error) {
 		Received:        x.received,
 		TraceID:         x.r.Header.Get("X-Amzn-Trace-Id"),
 		AnswerHeader:    x.w.Header(),
+		Protocol:        x.codec.protocol(),
 		Path:            x.r.URL.Path,
 	}
 	if addr, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {

@@ -20,6 +20,9 @@ type Service struct {
 	Protocols    []Protocol
 	// QueryCompatible services tell the former query error code in a header.
 	QueryCompatible bool
+	// FormerStatus services answer faults with the status of the former query
+	// protocol, whatever Smithy says (SQS: PurgeQueueInProgress is 403 in JSON, recorded).
+	FormerStatus bool
 	Operations      []Operation
 	// Authorize, where set, is asked once, after decoding and before validation.
 	Authorize AuthorizeFunc

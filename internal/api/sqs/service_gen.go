@@ -19,6 +19,7 @@ func NewService(h Handlers) *wire.Service {
 		XMLNamespace:    "http://queue.amazonaws.com/doc/2012-11-05/",
 		Protocols:       []wire.Protocol{wire.JSON10, wire.Query},
 		QueryCompatible: true,
+		FormerStatus:    true,
 		ValidationCode:  "ValidationException",
 		Authorize:       h.Authorize,
 		MalformedCode:   "SerializationException",

@@ -56,7 +56,10 @@ func (s *Service) queueOf(call *wire.Call, url *string) (*queue, error) {
 		return nil, api.NewInvalidAddress("The address " + value(url) + " is not valid for this endpoint.")
 	}
 	q, err := s.find(name)
-	return q, fault(err)
+	if err != nil {
+		return nil, noQueue(call)
+	}
+	return q, nil
 }
 
 func (s *Service) createQueue(ctx context.Context, call *wire.Call, in *api.CreateQueueRequest) (*api.CreateQueueResult, error) {
@@ -91,7 +94,7 @@ func (s *Service) deleteQueue(ctx context.Context, call *wire.Call, in *api.Dele
 func (s *Service) getQueueURL(_ context.Context, call *wire.Call, in *api.GetQueueUrlRequest) (*api.GetQueueUrlResult, error) {
 	q, err := s.find(ownName(call, in))
 	if err != nil {
-		return nil, fault(err)
+		return nil, noQueue(call)
 	}
 	return &api.GetQueueUrlResult{QueueUrl: wire.Ptr(q.name.url(call.Endpoint))}, nil
 }

@@ -28,6 +28,9 @@ func allAttributes(q *queue) map[string]string {
 	for key, v := range r.Attributes {
 		out[key] = v
 	}
+	if out["KmsMasterKeyId"] == "" {
+		delete(out, "KmsDataKeyReusePeriodSeconds") // it is of KMS keys alone (recorded)
+	}
 	return out
 }
 
@@ -99,6 +102,9 @@ func (s *Service) setAttributes(ctx context.Context, q *queue, attributes map[st
 		}
 		for key, v := range attributes {
 			all[key] = v
+		}
+		if attributes["SqsManagedSseEnabled"] == "true" {
+			delete(all, "KmsMasterKeyId")
 		}
 		if all["FifoThroughputLimit"] == "perMessageGroupId" && all["DeduplicationScope"] != "messageGroup" {
 			return invalidAttribute("FifoThroughputLimit", "perMessageGroupId goes with DeduplicationScope messageGroup only.")

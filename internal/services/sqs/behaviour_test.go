@@ -194,7 +194,7 @@ func TestMoves(t *testing.T) {
 	}
 	h.pass(time.Second) // tasks are listed by time
 	handle := h.must("StartMessageMoveTask", object{"SourceArn": arn, "DestinationArn": otherARN, "MaxNumberOfMessagesPerSecond": 1})["TaskHandle"]
-	if code, _ := h.refused("StartMessageMoveTask", object{"SourceArn": arn, "DestinationArn": otherARN}); code != "AWS.SimpleQueueService.UnsupportedOperation" {
+	if code, _ := h.refused("StartMessageMoveTask", object{"SourceArn": arn, "DestinationArn": otherARN}); code != "InvalidParameterValue" {
 		t.Errorf("a second task: %s", code)
 	}
 	h.must("CancelMessageMoveTask", object{"TaskHandle": handle})
@@ -369,6 +369,8 @@ func TestPages(t *testing.T) {
 func TestSealed(t *testing.T) {
 	h := newHouse(t)
 	sealed, plain := h.queue("sealed", nil), h.queue("plain", object{"SqsManagedSseEnabled": "false"})
+	kms := h.queue("kms", object{"KmsMasterKeyId": "alias/k", "KmsDataKeyReusePeriodSeconds": "60"})
+	h.send(kms, "kms secret", nil)
 	h.send(sealed, "sealed secret", nil)
 	h.send(plain, "plain secret", nil)
 	page, _, err := h.records.List(t.Context(), "sqs/b/", "", 10)
@@ -381,6 +383,20 @@ func TestSealed(t *testing.T) {
 	}
 	if strings.Contains(all.String(), "sealed secret") || !strings.Contains(all.String(), "plain secret") {
 		t.Error("contents do not rest as SqsManagedSseEnabled says")
+	}
+	if strings.Contains(all.String(), "kms secret") {
+		t.Error("contents do not rest as KmsMasterKeyId says")
+	}
+	h.pass(time.Minute) // another data key is in use
+	h.send(kms, "kms later", nil)
+	h.expect(h.receive(kms, nil), "kms secret", "kms later")
+	names := []string{"KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled"}
+	if a := h.must("GetQueueAttributes", object{"QueueUrl": kms, "AttributeNames": names})["Attributes"]; fmt.Sprint(a) != "map[KmsDataKeyReusePeriodSeconds:60 KmsMasterKeyId:alias/k SqsManagedSseEnabled:false]" {
+		t.Errorf("%v", a)
+	}
+	h.must("SetQueueAttributes", object{"QueueUrl": kms, "Attributes": object{"SqsManagedSseEnabled": "true"}})
+	if a := h.must("GetQueueAttributes", object{"QueueUrl": kms, "AttributeNames": names})["Attributes"]; fmt.Sprint(a) != "map[SqsManagedSseEnabled:true]" {
+		t.Errorf("%v", a)
 	}
 	h.expect(h.receive(sealed, nil), "sealed secret")
 	h.expect(h.receive(plain, nil), "plain secret")
@@ -437,5 +453,27 @@ func TestPolicyDocumentSurvives(t *testing.T) {
 	var p struct{ Statement []struct{ Sid string } }
 	if err := json.Unmarshal([]byte(text), &p); err != nil || len(p.Statement) != 2 || p.Statement[0].Sid != "own" || p.Statement[1].Sid != "l" {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// Statuses and words that AWS was recorded with elsewhere: JSON has the former protocol's status, and
+// the former protocol has words of its own for a queue that is not there.
+func TestFormerProtocol(t *testing.T) {
+	for _, form := range []bool{false, true} {
+		h := newHouse(t)
+		h.form = form
+		q := h.queue("q", nil)
+		h.must("PurgeQueue", object{"QueueUrl": q})
+		again := h.ask("PurgeQueue", object{"QueueUrl": q})
+		if again["ResponseMetadata"].(object)["HTTPStatusCode"] != 403.0 {
+			t.Errorf("form %t: %v", form, again)
+		}
+		want := "The specified queue does not exist."
+		if form {
+			want = "The specified queue does not exist for this wsdl version."
+		}
+		if _, message := h.refused("GetQueueUrl", object{"QueueName": "none"}); message != want {
+			t.Errorf("form %t: %s", form, message)
+		}
 	}
 }

@@ -1,8 +1,6 @@
 package sqs
 
 import (
-	"crypto/cipher"
-	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -33,17 +31,10 @@ type content struct {
 // partBytes is the most that one record of a content has: well below the store's bound.
 const partBytes = 512 << 10
 
-// The first byte of a content tells how it rests.
-const (
-	contentPlain  = 'p'
-	contentSealed = 's'
-)
-
 var errCorrupt = errors.New("sqs: stored bytes make no sense")
 
-// encode gives the parts of a content. With an AEAD it is encrypted, bound to its
-// queue.
-func (c *content) encode(seal cipher.AEAD, queueID string) ([][]byte, error) {
+// encode gives the parts of a content as they rest.
+func (c *content) encode(keys vault, how sealing, queueID string) ([][]byte, error) {
 	meta, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encode message: %w", err)
@@ -52,12 +43,9 @@ func (c *content) encode(seal cipher.AEAD, queueID string) ([][]byte, error) {
 	plain = binary.AppendUvarint(plain, uint64(len(meta)))
 	plain = append(plain, meta...)
 	plain = append(plain, c.Body...)
-	all := append([]byte{contentPlain}, plain...)
-	if seal != nil {
-		all = make([]byte, 1+seal.NonceSize(), 1+seal.NonceSize()+len(plain)+seal.Overhead())
-		all[0] = contentSealed
-		rand.Read(all[1:]) // never fails: crypto/rand aborts the process instead
-		all = seal.Seal(all, all[1:], plain, []byte(queueID))
+	all, err := keys.close(plain, how, queueID)
+	if err != nil {
+		return nil, fmt.Errorf("encode message: %w", err)
 	}
 	var parts [][]byte
 	for len(all) > partBytes {
@@ -66,19 +54,10 @@ func (c *content) encode(seal cipher.AEAD, queueID string) ([][]byte, error) {
 	return append(parts, all), nil
 }
 
-func decodeContent(all []byte, seal cipher.AEAD, queueID string) (*content, error) {
-	if len(all) == 0 {
-		return nil, errCorrupt
-	}
-	plain := all[1:]
-	if all[0] == contentSealed {
-		if len(plain) < seal.NonceSize() {
-			return nil, errCorrupt
-		}
-		var err error
-		if plain, err = seal.Open(nil, plain[:seal.NonceSize()], plain[seal.NonceSize():], []byte(queueID)); err != nil {
-			return nil, fmt.Errorf("message does not decrypt: %w", err)
-		}
+func decodeContent(all []byte, keys vault, queueID string) (*content, error) {
+	plain, err := keys.open(all, queueID)
+	if err != nil {
+		return nil, err
 	}
 	n, size := binary.Uvarint(plain)
 	if size <= 0 || n > uint64(len(plain)-size) {

@@ -39,7 +39,14 @@ func invalidAttribute(name, reason string) error {
 	return api.NewInvalidAttributeValue(text)
 }
 
-func noQueue() error { return api.NewQueueDoesNotExist("The specified queue does not exist.") }
+// noQueue words what is told of a queue that is not there, which each protocol has in
+// its own words (recorded).
+func noQueue(call *wire.Call) error {
+	if call.Protocol == wire.Query {
+		return api.NewQueueDoesNotExist("The specified queue does not exist for this wsdl version.")
+	}
+	return api.NewQueueDoesNotExist("The specified queue does not exist.")
+}
 
 // validationFault words the model's constraints, which are required members only.
 func validationFault(violations []constraint.Violation) error {
@@ -61,7 +68,7 @@ func fault(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrNoQueue):
-		return noQueue()
+		return noQueue(&wire.Call{}) // deleted meanwhile
 	case errors.Is(err, flow.ErrOverLimit):
 		return api.NewOverLimit("The maximum number of in flight messages is reached.")
 	case errors.Is(err, store.ErrFull):

@@ -69,16 +69,12 @@ func FuzzContent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body, name string, value []byte, at int) {
 		c := &content{MessageID: "m", Body: body, Attributes: map[string]Attribute{strings.ToValidUTF8(name, ""): {Type: "Binary", Binary: value}}}
 		for _, sealed := range []bool{false, true} {
-			seal := h.seal
-			if !sealed {
-				seal = nil
-			}
-			parts, err := c.encode(seal, "id")
+			parts, err := c.encode(h.vault, sealing{managed: sealed}, "id")
 			if err != nil {
 				t.Fatal(err)
 			}
 			all := bytes.Join(parts, nil)
-			got, err := decodeContent(all, h.seal, "id")
+			got, err := decodeContent(all, h.vault, "id")
 			if err != nil || got.Body != body || !bytes.Equal(got.Attributes[strings.ToValidUTF8(name, "")].Binary, value) {
 				t.Fatalf("%v, %v", got, err)
 			}
@@ -87,10 +83,10 @@ func FuzzContent(f *testing.F) {
 			}
 			damaged := bytes.Clone(all)
 			damaged[(at%len(all)+len(all))%len(all)] ^= 1
-			if _, err := decodeContent(damaged, h.seal, "id"); sealed && err == nil {
+			if _, err := decodeContent(damaged, h.vault, "id"); sealed && err == nil {
 				t.Error("a damaged message decrypts")
 			}
-			_, _ = decodeContent(all[:len(all)/2], h.seal, "id")
+			_, _ = decodeContent(all[:len(all)/2], h.vault, "id")
 		}
 	})
 }

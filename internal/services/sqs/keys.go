@@ -2,8 +2,6 @@ package sqs
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -81,10 +79,6 @@ func (s *Service) useSecret(secret []byte) error {
 		return fmt.Errorf("sqs: the secret has %d bytes", len(secret))
 	}
 	s.receipts = receiptKey(secret[:32])
-	block, err := aes.NewCipher(secret[32:])
-	if err != nil {
-		return fmt.Errorf("sqs: the secret: %w", err)
-	}
-	s.seal, err = cipher.NewGCM(block)
-	return err
+	s.vault = vault(secret[32:])
+	return nil
 }

@@ -170,7 +170,7 @@ func (s *Service) moveOne(ctx context.Context, m *moveRecord) (bool, error) {
 }
 
 func (s *Service) startMessageMoveTask(ctx context.Context, call *wire.Call, in *api.StartMessageMoveTaskRequest) (*api.StartMessageMoveTaskResult, error) {
-	source, err := s.queueOfARN(in.SourceArn)
+	source, err := s.queueOfARN("SourceArn", in.SourceArn)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func (s *Service) startMessageMoveTask(ctx context.Context, call *wire.Call, in 
 		return nil, invalidParameter(fmt.Sprint(rate), "MaxNumberOfMessagesPerSecond", "Must be between 1 and 500, if provided.")
 	}
 	if in.DestinationArn != nil {
-		to, err := s.queueOfARN(in.DestinationArn)
+		to, err := s.queueOfARN("DestinationArn", in.DestinationArn)
 		if err != nil {
 			return nil, err
 		}
@@ -205,7 +205,7 @@ func (s *Service) startMessageMoveTask(ctx context.Context, call *wire.Call, in 
 	for _, other := range s.moves {
 		if other.record.Source == t.record.Source && (other.record.Status == moveRunning || other.record.Status == moveCancelling) {
 			s.mu.Unlock()
-			return nil, unsupported("There is already a task running. Only one active task is allowed for a source queue arn at a given time.")
+			return nil, invalidValue("There is already a task running. Only one active task is allowed for a source queue arn at a given time.")
 		}
 	}
 	s.moves[t.record.ID] = t
@@ -225,14 +225,14 @@ func (s *Service) startMessageMoveTask(ctx context.Context, call *wire.Call, in 
 
 func unsupported(message string) error { return api.NewUnsupportedOperation(message) }
 
-func (s *Service) queueOfARN(arn *string) (*queue, error) {
+func (s *Service) queueOfARN(parameter string, arn *string) (*queue, error) {
 	name, ok := ParseARN(value(arn))
 	if !ok {
-		return nil, invalidValue("Value %s for parameter SourceArn is invalid. Reason: You must use this format to specify the SourceArn: arn:<partition>:<service>:<region>:<account-id>:<resource-id>", value(arn))
+		return nil, invalidParameter(value(arn), parameter, "You must use this format to specify the "+parameter+": arn:<partition>:<service>:<region>:<account-id>:<resource-id>")
 	}
 	q, err := s.find(name)
 	if err != nil {
-		return nil, api.NewResourceNotFoundException("The resource that you specified for the SourceArn parameter doesn't exist.")
+		return nil, api.NewResourceNotFoundException("The resource that you specified for the " + parameter + " parameter doesn't exist.")
 	}
 	return q, nil
 }
@@ -273,7 +273,10 @@ func (s *Service) moveSource(handle string) string {
 func (s *Service) cancelMessageMoveTask(ctx context.Context, _ *wire.Call, in *api.CancelMessageMoveTaskRequest) (*api.CancelMessageMoveTaskResult, error) {
 	id, source, ok := readMoveHandle(value(in.TaskHandle))
 	if !ok {
-		return nil, invalidParameter("", "TaskHandle", "The task handle is invalid.")
+		return nil, invalidValue("Value for parameter TaskHandle is invalid.")
+	}
+	if _, err := s.queueOfARN("SourceArn", &source); err != nil {
+		return nil, api.NewResourceNotFoundException("The resource that you specified for the SourceArn parameter doesn't exist.")
 	}
 	s.mu.Lock()
 	t := s.moves[id]
@@ -334,7 +337,7 @@ func (s *Service) forgetMoves(ctx context.Context, source string) {
 }
 
 func (s *Service) listMessageMoveTasks(_ context.Context, _ *wire.Call, in *api.ListMessageMoveTasksRequest) (*api.ListMessageMoveTasksResult, error) {
-	source, err := s.queueOfARN(in.SourceArn)
+	source, err := s.queueOfARN("SourceArn", in.SourceArn)
 	if err != nil {
 		return nil, err
 	}

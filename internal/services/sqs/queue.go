@@ -226,7 +226,7 @@ func (s *Service) content(ctx context.Context, id string, sequence flow.Sequence
 			all = append(all, r.Value...)
 		}
 	}
-	return decodeContent(all, s.seal, id)
+	return decodeContent(all, s.vault, id)
 }
 
 // removal is the writes that take a message off the disk.

@@ -87,10 +87,7 @@ func (d *draft) content() *content {
 
 // encode makes the parts of a content in a queue.
 func (s *Service) encode(q *queue, c *content) ([][]byte, error) {
-	if q.settings.Load().sealed {
-		return c.encode(s.seal, q.id)
-	}
-	return c.encode(nil, q.id)
+	return c.encode(s.vault, q.settings.Load().sealing(s.now()), q.id)
 }
 
 // sift answers duplicates, and separates what is new from what repeats a message

@@ -17,6 +17,8 @@ type settings struct {
 	contentDedup                       bool
 	dedupByGroup                       bool
 	sealed                             bool
+	keyID                              string
+	keyReuse                           time.Duration
 	redrive                            *redrivePolicy
 	allow                              *redriveAllowPolicy
 	policy                             string
@@ -44,6 +46,7 @@ var numbers = []struct {
 	{"MessageRetentionPeriod", 345600, 60, 1209600},
 	{"ReceiveMessageWaitTimeSeconds", 0, 0, 20},
 	{"VisibilityTimeout", 30, 0, 43200},
+	{"KmsDataKeyReusePeriodSeconds", 300, 60, 86400},
 }
 
 const messageBytesMax = 1 << 20
@@ -68,7 +71,8 @@ func readSettings(attributes map[string]string) settings {
 		contentDedup: attributes["ContentBasedDeduplication"] == "true",
 		dedupByGroup: attributes["DeduplicationScope"] == "messageGroup",
 		sealed:       attributes["SqsManagedSseEnabled"] != "false",
-		policy:       attributes["Policy"],
+		keyID:        attributes["KmsMasterKeyId"], keyReuse: seconds("KmsDataKeyReusePeriodSeconds"),
+		policy: attributes["Policy"],
 	}
 	if text := attributes["RedrivePolicy"]; text != "" {
 		if r, err := parseRedrive(text); err == nil {
@@ -87,8 +91,9 @@ func readSettings(attributes map[string]string) settings {
 // settable are the other attributes that can be set.
 const (
 	onlyFIFO    = "FifoQueue ContentBasedDeduplication DeduplicationScope FifoThroughputLimit"
-	alsoSet     = "Policy RedrivePolicy RedriveAllowPolicy KmsMasterKeyId KmsDataKeyReusePeriodSeconds SqsManagedSseEnabled"
+	alsoSet     = "Policy RedrivePolicy RedriveAllowPolicy KmsMasterKeyId SqsManagedSseEnabled"
 	onlyRead    = "ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible ApproximateNumberOfMessagesDelayed CreatedTimestamp LastModifiedTimestamp QueueArn"
+	keyIDMax    = 2048 // of KMS: the longest form of a key
 	policyBytes = 8192 // quotas related to policies, developer guide
 )
 
@@ -103,6 +108,9 @@ func among(list, name string) bool {
 
 // checkAttributes refuses what the service refuses, for a queue of the name.
 func (s *Service) checkAttributes(name Name, attributes map[string]string) error {
+	if attributes["KmsMasterKeyId"] != "" && attributes["SqsManagedSseEnabled"] == "true" {
+		return api.NewInvalidAttributeName("You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE.")
+	}
 	for _, key := range sortedKeys(attributes) {
 		if err := s.checkAttribute(name, key, attributes[key]); err != nil {
 			return err
@@ -155,11 +163,8 @@ func (s *Service) checkOther(name Name, key, value string) error {
 			return invalidAttribute(key, "")
 		}
 	case "KmsMasterKeyId":
-		return invalidAttribute(key, "lambdad has no KMS; SqsManagedSseEnabled encrypts with a key of the node.")
-	case "KmsDataKeyReusePeriodSeconds":
-		// Without a KMS key it means nothing, and only the default says so.
-		if value != "300" {
-			return invalidAttribute(key, "lambdad has no KMS.")
+		if len(value) > keyIDMax {
+			return invalidAttribute(key, "")
 		}
 	case "Policy":
 		if _, err := policy.Parse(value); err != nil || len(value) > policyBytes {
@@ -174,13 +179,18 @@ func (s *Service) checkOther(name Name, key, value string) error {
 }
 
 // kept are the attributes as they are remembered: nothing is kept of what says
-// nothing.
+// nothing, and of two kinds of encryption the one that was asked for last.
 func kept(attributes map[string]string) map[string]string {
 	out := map[string]string{}
 	for key, value := range attributes {
-		if value != "" && key != "KmsDataKeyReusePeriodSeconds" {
+		if value != "" {
 			out[key] = value
 		}
+	}
+	if out["KmsMasterKeyId"] == "" {
+		delete(out, "KmsDataKeyReusePeriodSeconds")
+	} else {
+		out["SqsManagedSseEnabled"] = "false"
 	}
 	return out
 }

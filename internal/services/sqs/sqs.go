@@ -6,7 +6,6 @@ package sqs
 
 import (
 	"context"
-	"crypto/cipher"
 	"errors"
 	"log/slog"
 	"sync"
@@ -42,7 +41,7 @@ type Service struct {
 	now       func() time.Time
 	log       *slog.Logger
 	receipts  receiptKey
-	seal      cipher.AEAD
+	vault     vault
 
 	stop context.CancelFunc
 	ctx  context.Context
