@@ -75,6 +75,9 @@ func (b *Budget) Lacking() int {
 func (b *Budget) Used() int  { return b.used }
 func (b *Budget) Total() int { return b.total }
 
+// Spare is what is neither granted nor asked for.
+func (b *Budget) Spare() int { return max(0, b.total-b.used-b.wanted) }
+
 func (b *Budget) serve(out []BudgetEffect) []BudgetEffect {
 	for len(b.queue) > 0 && b.used+b.queue[0].memoryMiB <= b.total {
 		a := b.queue[0]

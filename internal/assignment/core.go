@@ -52,10 +52,13 @@ type Core struct {
 	floor     map[string]generationFloor
 	isolation record.Isolation // "" until it is told
 	keep      KeepAlive
-	lastDone  time.Time // when the function last had a running invoke
-	idle      int
-	idleMiB   int
-	draining  bool
+	busy      int
+	// silentSince is when the function's last running invoke ended; zero while one runs or waits.
+	silentSince time.Time
+	foreseen    foreseen
+	idle        int
+	idleMiB     int
+	draining    bool
 }
 
 // NewCore makes the core of one function.
@@ -127,15 +130,24 @@ func (c *Core) OldestIdle() (since time.Time, ok bool) {
 	return p.idle[0].idleSince, true
 }
 
-// Has reports whether a pool has anything that lives or waits.
-func (c *Core) Has(k PoolKey) bool { return c.pools[k] != nil }
+// Has reports whether a pool has anything that lives or waits, or will have.
+func (c *Core) Has(k PoolKey) bool {
+	return c.pools[k] != nil || !c.foreseen.to.IsZero() && c.foreseen.key == k
+}
 
-// Quiet reports whether nothing lives, waits or is being destroyed.
-func (c *Core) Quiet() bool { return len(c.envs) == 0 && len(c.pools) == 0 }
+// Quiet reports whether nothing lives, waits or is being destroyed, and nothing will be started
+// without an invoke.
+func (c *Core) Quiet() bool {
+	return len(c.envs) == 0 && len(c.pools) == 0 && c.foreseen.to.IsZero()
+}
 
 func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
 	if c.draining {
 		return append(out, Effect{Kind: EffectReject, Invoke: ev.Invoke, Reason: ReasonDraining})
+	}
+	silence, wasSilent := c.spoke(now)
+	if wasSilent {
+		c.keep.Observe(silence, ev.MemoryMiB)
 	}
 	p := c.pools[ev.Key]
 	if p == nil {
@@ -151,7 +163,9 @@ func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
 			out = c.destroy(e, out)
 			continue
 		}
-		c.keep.Observe(now.Sub(e.idleSince), e.memoryMiB)
+		if !wasSilent {
+			c.keep.Observe(now.Sub(e.idleSince), e.memoryMiB)
+		}
 		return c.assign(e, ev.Invoke, out)
 	}
 	if len(p.waiting) >= c.cfg.QueueMax {
@@ -161,10 +175,6 @@ func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
 	if len(p.asking)+p.starting-p.stale <= len(p.waiting) && !c.rate.take(now) {
 		out = append(out, Effect{Kind: EffectReject, Invoke: ev.Invoke, Reason: ReasonScalingRate})
 		return c.settle(p, out)
-	}
-	if len(c.envs) == 0 && !c.lastDone.IsZero() {
-		// A cold start that a longer keep-alive would have spared.
-		c.keep.Observe(now.Sub(c.lastDone), ev.MemoryMiB)
 	}
 	p.waiting = append(p.waiting, waiting{invoke: ev.Invoke, memoryMiB: ev.MemoryMiB, since: now})
 	return c.settle(p, out)
@@ -181,6 +191,9 @@ func (c *Core) granted(ev *Event, out []Effect) []Effect {
 	e := c.envs[ev.Env]
 	if e == nil || e.state != envAsking {
 		return append(out, Effect{Kind: EffectRelease, Env: ev.Env, MemoryMiB: ev.MemoryMiB}) // it was cancelled meanwhile
+	}
+	if e.ahead {
+		return c.grantedAhead(e, out)
 	}
 	p := e.pool
 	e.state = envStarting
@@ -226,6 +239,9 @@ func (c *Core) startFailed(now time.Time, id EnvID, reason Reason, out []Effect)
 	if e.provisioned {
 		return c.provisionedFailed(now, e, reason, out)
 	}
+	if e.ahead && e.state == envAsking {
+		return c.deniedAhead(e, out)
+	}
 	p := e.pool
 	if e.state == envAsking {
 		p.asking = removeEnv(p.asking, e)
@@ -248,8 +264,11 @@ func (c *Core) done(now time.Time, ev *Event, out []Effect) []Effect {
 	e := c.must(ev.Env, envBusy)
 	p := e.pool
 	p.busy--
+	c.busy--
 	e.invoke = 0
-	c.lastDone = now
+	if c.busy == 0 {
+		c.fellSilent(now, e)
+	}
 	if e.provisioned {
 		return c.provisionedDone(now, e, ev.Healthy, out)
 	}
@@ -276,6 +295,9 @@ func (c *Core) destroyed(id EnvID, out []Effect) []Effect {
 
 // dropStale gives up what is idle and no longer current, and marks what is not idle.
 func (c *Core) dropStale(out []Effect) []Effect {
+	if !c.current(c.foreseen.key) {
+		c.foreseen = foreseen{}
+	}
 	for _, e := range c.envs {
 		p := e.pool
 		if c.current(p.key) || e.state == envAsking {
@@ -317,6 +339,7 @@ func (c *Core) reclaim(memoryMiB, count int, out []Effect) []Effect {
 
 func (c *Core) drain(out []Effect) []Effect {
 	c.draining = true
+	c.foreseen = foreseen{}
 	for _, p := range slices.Clone(c.order) {
 		out = c.settle(p, c.dropProvisioned(p, out))
 	}
@@ -356,7 +379,7 @@ func (c *Core) tick(now time.Time, out []Effect) []Effect {
 		}
 		out = c.settle(p, out)
 	}
-	return out
+	return c.startAhead(now, out)
 }
 
 // settle makes as many environments be on their way as invokes wait, and
@@ -376,7 +399,7 @@ func (c *Core) settle(p *pool, out []Effect) []Effect {
 		c.rate.giveBack()
 		out = append(out, Effect{Kind: EffectCancel, Env: e.id})
 	}
-	empty := len(p.idle) == 0 && len(p.waiting) == 0 && len(p.asking) == 0 && p.starting == 0 && p.busy == 0 && p.provision.quiet()
+	empty := len(p.idle) == 0 && len(p.waiting) == 0 && len(p.asking) == 0 && p.starting == 0 && p.askingAhead == 0 && p.busy == 0 && p.provision.quiet()
 	if empty && c.pools[p.key] == p { // a pool made anew since is another one's
 		delete(c.pools, p.key)
 		if i := slices.Index(c.order, p); i >= 0 {
@@ -388,7 +411,10 @@ func (c *Core) settle(p *pool, out []Effect) []Effect {
 
 func (c *Core) assign(e *env, id InvokeID, out []Effect) []Effect {
 	e.state, e.invoke = envBusy, id
+	e.ahead, e.keepUntil = false, time.Time{}
 	e.pool.busy++
+	c.busy++
+	c.silentSince, c.foreseen = time.Time{}, foreseen{} // it may have waited since before the silence
 	return append(out, Effect{Kind: EffectAssign, Invoke: id, Env: e.id})
 }
 

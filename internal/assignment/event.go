@@ -121,4 +121,7 @@ type Effect struct {
 	Reason    Reason
 	// Provisioned: EffectAsk, EffectCancel and EffectStart are for provisioned concurrency.
 	Provisioned bool
+	// Ahead: EffectAsk is for an environment that nobody waits for. It is granted at once from what is
+	// spare, or denied.
+	Ahead bool
 }

@@ -63,6 +63,8 @@ type KeepAlive struct {
 	skipped   int // idle times below Min since the window was thought about
 	memoryMiB int
 	window    time.Duration
+	silences  silences
+	ahead     Ahead
 }
 
 // NewKeepAlive makes a policy that knows nothing yet.
@@ -93,12 +95,19 @@ func (k *KeepAlive) Observe(idle time.Duration, memoryMiB int) {
 		return // a busy function's idle times are all this short
 	}
 	k.skipped = 0
-	if k.count >= keepEnough {
-		k.window = k.clamp(k.decide())
+	if i > 0 {
+		k.silences.add(idle)
+	}
+	if k.count < keepEnough {
+		return
+	}
+	k.window = k.clamp(k.decide())
+	if k.ahead = k.foresee(k.window); k.ahead.To > 0 {
+		k.window = k.cfg.Min
 	}
 }
 
-// Window is how long an idle environment is kept.
+// Window is how long an environment is kept idle after its invoke.
 func (k *KeepAlive) Window() time.Duration { return k.window }
 
 func (k *KeepAlive) bin(idle time.Duration) int {
@@ -122,7 +131,7 @@ func (k *KeepAlive) end(bin int) float64 {
 // decide goes through the windows that end with a bin. Costs are in seconds of idle time.
 func (k *KeepAlive) decide() time.Duration {
 	const prior = float64(keepPrior) / (keepBins + 2)
-	worth := k.cfg.Worth.Seconds() * worthMiB / float64(k.memoryMiB)
+	worth := k.worth()
 	longer := float64(k.count) + keepPrior // how many idle times outlast the window
 	best, window := math.Inf(1), 0.0
 	begin, idle := 0.0, 0.0
@@ -138,6 +147,9 @@ func (k *KeepAlive) decide() time.Duration {
 	}
 	return time.Duration(window * float64(time.Second))
 }
+
+// worth is how many seconds of the function's idle time a cold start may cost.
+func (k *KeepAlive) worth() float64 { return k.cfg.Worth.Seconds() * worthMiB / float64(k.memoryMiB) }
 
 func (k *KeepAlive) halve() {
 	k.count = 0

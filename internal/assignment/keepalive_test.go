@@ -9,20 +9,35 @@ import (
 // outcome is what a keep-alive policy cost for one function's arrivals.
 type outcome struct {
 	colds int
+	ahead int           // environments started ahead
 	idle  time.Duration // environment time that was paid for nothing
 }
 
 // replay lets one environment serve arrivals that are gaps apart.
-func replay(gaps []time.Duration, window func() time.Duration, observe func(time.Duration)) (o outcome) {
+func replay(gaps []time.Duration, k *KeepAlive) (o outcome) {
 	for _, gap := range gaps {
-		kept := window()
-		if gap > kept {
-			o.colds++
-			o.idle += kept
-		} else {
-			o.idle += gap
+		o.idle += min(gap, k.Window())
+		warm := gap <= k.Window()
+		if ahead, ok := k.Ahead(); ok && gap > ahead.From {
+			o.ahead++
+			o.idle += min(gap, ahead.To) - ahead.From
+			warm = gap <= ahead.To
 		}
-		observe(gap)
+		if !warm {
+			o.colds++
+		}
+		k.Observe(gap, 256)
+	}
+	return o
+}
+
+// replayFixed keeps an environment ten minutes, whatever comes.
+func replayFixed(gaps []time.Duration) (o outcome) {
+	for _, gap := range gaps {
+		o.idle += min(gap, 10*time.Minute)
+		if gap > 10*time.Minute {
+			o.colds++
+		}
 	}
 	return o
 }
@@ -34,6 +49,31 @@ func TestKeepAliveAgainstFixedWindow(t *testing.T) {
 		gaps := make([]time.Duration, n)
 		for i := range gaps {
 			gaps[i] = d + time.Duration(rng.Int64N(int64(d)/5)) - d/10
+		}
+		return gaps
+	}
+	timer := func(d time.Duration, n int) []time.Duration {
+		gaps := make([]time.Duration, n)
+		for i := range gaps {
+			gaps[i] = d + time.Duration(rng.Int64N(int64(time.Minute))) - 30*time.Second
+		}
+		return gaps
+	}
+	disturbed := func(gaps []time.Duration) (out []time.Duration) {
+		for i, gap := range gaps {
+			if i%10 == 9 {
+				first := time.Duration(rng.Int64N(int64(gap)))
+				out = append(out, first, gap-first)
+			} else {
+				out = append(out, gap)
+			}
+		}
+		return out
+	}
+	memoryless := func(mean time.Duration, n int) []time.Duration {
+		gaps := make([]time.Duration, n)
+		for i := range gaps {
+			gaps[i] = time.Duration(rng.ExpFloat64() * float64(mean))
 		}
 		return gaps
 	}
@@ -53,13 +93,22 @@ func TestKeepAliveAgainstFixedWindow(t *testing.T) {
 		"every minute":     {around(time.Minute, 500), func(a, f outcome) bool { return a.colds == 0 && f.colds == 0 }},
 		// Busy, then silent for hours: the same few cold starts, and far less idle memory.
 		"bursts": {bursts(), func(a, f outcome) bool { return a.colds <= f.colds && a.idle < f.idle/2 }},
-		// Too rare for any window that pays: it must not cost more than the fixed one.
-		"once a day": {around(24*time.Hour, 50), func(a, f outcome) bool { return a.colds == f.colds && a.idle <= f.idle }},
+		// Too rare for any window that pays, and hours apart: it must not cost more than the fixed one.
+		"about once a day": {around(24*time.Hour, 50), func(a, f outcome) bool { return a.colds == f.colds && a.idle <= f.idle && a.ahead == 0 }},
+		// A schedule, give or take half a minute: started ahead, and unloaded between.
+		"every day":       {timer(24*time.Hour, 50), func(a, f outcome) bool { return a.colds <= 4 && a.idle < f.idle/2 }},
+		"every hour":      {timer(time.Hour, 200), func(a, f outcome) bool { return a.colds <= 10 && a.idle < f.idle/2 }},
+		"every 3 minutes": {timer(3*time.Minute, 200), func(a, f outcome) bool { return a.colds == 0 && a.ahead == 0 }},
+		// One arrival of ten is somebody's own: the next one from the schedule comes after a shorter silence.
+		"every hour and now and then": {disturbed(timer(time.Hour, 200)), func(a, f outcome) bool { return a.colds < f.colds/2 && a.idle < f.idle }},
+		// The schedule changes: as many are missed as it takes to see it.
+		"every hour, then every 25 minutes": {append(timer(time.Hour, 50), timer(25*time.Minute, 50)...), func(a, f outcome) bool { return a.colds <= 14 }},
+		// No habit at all: hardly ever started ahead.
+		"without memory": {memoryless(time.Hour, 500), func(a, f outcome) bool { return a.ahead < 25 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := NewKeepAlive(KeepAliveConfig{})
-			adaptive := replay(tc.gaps, k.Window, func(idle time.Duration) { k.Observe(idle, 256) })
-			fixed := replay(tc.gaps, func() time.Duration { return 10 * time.Minute }, func(time.Duration) {})
+			adaptive, fixed := replay(tc.gaps, &k), replayFixed(tc.gaps)
 			t.Logf("adaptive %+v, fixed %+v", adaptive, fixed)
 			if !tc.check(adaptive, fixed) {
 				t.Error("the policy does not do what it is for")

@@ -84,3 +84,17 @@ func (a *Assigner) applyBudget(effects []BudgetEffect) {
 		}
 	}
 }
+
+// askAhead grants memory for an environment that nobody waits for, if there is more than others ask
+// for and few are starting: no invoke waits for it, and nothing idle is given up.
+func (a *Assigner) askAhead(s *shard, env EnvID, memoryMiB int) {
+	a.mu.Lock()
+	var effects []BudgetEffect
+	if a.budget.Spare() < memoryMiB || int(a.starting.Load()) >= runtime.NumCPU() {
+		effects = append(effects, BudgetEffect{ID: AskID{s.number, env}, Denied: true})
+	} else {
+		effects = a.budget.Ask(AskID{s.number, env}, memoryMiB, nil)
+	}
+	a.mu.Unlock()
+	a.applyBudget(effects)
+}

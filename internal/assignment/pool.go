@@ -30,6 +30,9 @@ type env struct {
 	// provisioned ones are counted in their pool's provision, and not in its starting.
 	provisioned bool
 	asked       time.Time // of a provisioned one
+	// ahead ones were started for an invoke that has not arrived, and wait until keepUntil.
+	ahead     bool
+	keepUntil time.Time
 }
 
 type pool struct {
@@ -39,7 +42,9 @@ type pool struct {
 	asking   []*env
 	starting int
 	busy     int
-	stale    int // environments of this pool that are starting and stale
+	// askingAhead want memory, and nobody waits for them.
+	askingAhead int
+	stale       int // environments of this pool that are starting and stale
 
 	provision provision
 }
@@ -63,7 +68,7 @@ func (p *pool) pop() InvokeID {
 // expired finds an idle environment that has been kept long enough, -1 if none.
 func (p *pool) expired(now time.Time, window time.Duration) int {
 	for i, e := range p.idle {
-		if now.Sub(e.idleSince) >= window || !e.usable(now) {
+		if now.Sub(e.idleSince) >= window && !now.Before(e.keepUntil) || !e.usable(now) {
 			return i
 		}
 	}

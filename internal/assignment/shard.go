@@ -107,6 +107,8 @@ func (s *shard) stepLocked(ev Event, cause error) []coldEffect {
 	switch ev.Kind {
 	case EventRemoved:
 		s.removed = s.removed || ev.Key.Version == record.Latest
+	case EventDenied:
+		delete(s.slots, ev.Env)
 	case EventGeneration:
 		s.removed = s.removed && ev.Key.Version != record.Latest
 	}
@@ -240,12 +242,17 @@ func (a *Assigner) do(s *shard, cold []coldEffect) {
 	for _, e := range cold {
 		switch e.Kind {
 		case EffectAsk:
-			a.ask(s, e.Env, e.MemoryMiB)
+			if e.Ahead {
+				a.askAhead(s, e.Env, e.MemoryMiB)
+			} else {
+				a.ask(s, e.Env, e.MemoryMiB)
+			}
 		case EffectCancel:
 			a.cancelAsk(s, e.Env)
 		case EffectRelease:
 			a.release(e.MemoryMiB)
 		case EffectStart:
+			a.starting.Add(1)
 			a.spawn(func() { a.start(s, e) })
 		case EffectDestroy:
 			a.destroying.Add(int64(e.MemoryMiB))
@@ -255,7 +262,6 @@ func (a *Assigner) do(s *shard, cold []coldEffect) {
 }
 
 func (a *Assigner) start(s *shard, cold coldEffect) {
-	a.starting.Add(1)
 	defer a.starting.Add(-1)
 	sl := cold.slot
 	e, err := a.opts.Host.Start(a.ctx, worker.StartSpec{

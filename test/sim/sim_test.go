@@ -14,7 +14,7 @@ var (
 
 func TestInvokePath(t *testing.T) {
 	if *oneSeed != 0 {
-		w := newWorld(*oneSeed)
+		w := newWorld(*oneSeed, false)
 		err := w.run(*steps)
 		t.Logf("seed %d: %+v", *oneSeed, w.stats)
 		if err != nil {
@@ -28,7 +28,7 @@ func TestInvokePath(t *testing.T) {
 	}
 	var total stats
 	for seed := uint64(1); seed <= uint64(n); seed++ {
-		w := newWorld(seed)
+		w := newWorld(seed, false)
 		if err := w.run(*steps); err != nil {
 			t.Errorf("seed %d: %v\nreplay: go test ./test/sim -run TestInvokePath -seed %d -steps %d", seed, err, seed, *steps)
 		}
@@ -53,7 +53,7 @@ func TestInvokePath(t *testing.T) {
 
 func TestSeedReplays(t *testing.T) {
 	trace := func() string {
-		w := newWorld(42)
+		w := newWorld(42, false)
 		if err := w.run(3000); err != nil {
 			t.Fatal(err)
 		}
@@ -61,5 +61,22 @@ func TestSeedReplays(t *testing.T) {
 	}
 	if a, b := trace(), trace(); a != b {
 		t.Errorf("the same seed made two worlds:\n%s\n%s", a, b)
+	}
+}
+
+// TestStartedAhead lets schedules invoke the functions: what is started ahead keeps all that must
+// hold, and most arrivals find it there.
+func TestStartedAhead(t *testing.T) {
+	var ahead, foreseen, assigned int
+	for seed := uint64(1); seed <= 5; seed++ {
+		w := newWorld(seed, true)
+		if err := w.run(40_000); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+		ahead, foreseen, assigned = ahead+w.stats.ahead, foreseen+w.stats.foreseen, assigned+w.stats.assigned
+	}
+	t.Logf("%d invokes, %d environments started ahead, %d of them found an invoke", assigned, ahead, foreseen)
+	if ahead == 0 || foreseen < ahead/2 {
+		t.Errorf("%d of %d environments that were started ahead found an invoke", foreseen, ahead)
 	}
 }

@@ -43,13 +43,14 @@ type world struct {
 	envs    map[envRef]*env
 	ending  bool
 	steps   int
-	granted int // MiB that the world believes are granted
-	going   int // MiB being destroyed
+	timers  bool // functions are invoked by schedules
+	granted int  // MiB that the world believes are granted
+	going   int  // MiB being destroyed
 	stats   stats
 }
 
 type stats struct {
-	assigned, throttled, rejected, started, crashed, destroyed, reclaimed, tooFast, provisioned int
+	assigned, throttled, rejected, started, crashed, destroyed, reclaimed, tooFast, provisioned, ahead, foreseen int
 }
 
 type function struct {
@@ -94,6 +95,7 @@ type env struct {
 	ready     bool
 	gone      bool
 	provided  bool // for provisioned concurrency
+	ahead     bool // nobody waits for it
 	until     time.Time
 	invoke    assignment.InvokeID
 }
@@ -101,9 +103,10 @@ type env struct {
 // broken is a violated invariant.
 type broken string
 
-func newWorld(seed uint64) *world {
+func newWorld(seed uint64, timers bool) *world {
 	w := &world{
 		rng:     rand.New(rand.NewPCG(seed, 0)),
+		timers:  timers,
 		now:     time.Unix(0, 0),
 		budget:  assignment.NewBudget(hostMiB),
 		counter: counting.New(limit),
@@ -123,10 +126,15 @@ func newWorld(seed uint64) *world {
 			tenants:    1 + w.rng.IntN(2),
 			rate:       time.Duration(1+w.rng.IntN(4000)) * time.Millisecond,
 		}
+		if timers {
+			f.rate, f.tenants = time.Duration(4+w.rng.IntN(10))*time.Minute, 1
+		}
 		w.fns = append(w.fns, f)
 		w.after(w.upTo(f.rate), func() { w.arrive(f) })
-		w.after(w.upTo(time.Minute), func() { w.change(f) })
-		w.after(w.upTo(time.Minute), func() { w.provision(f) })
+		w.after(w.upTo(w.calm()), func() { w.change(f) })
+		if !timers {
+			w.after(w.upTo(time.Minute), func() { w.provision(f) })
+		}
 	}
 	w.after(tickEvery, w.tick)
 	return w
@@ -190,7 +198,19 @@ func (w *world) arrive(f *function) {
 		w.step(f, assignment.Event{Kind: assignment.EventInvoke, Invoke: f.lastInvoke, Key: key, MemoryMiB: f.memoryMiB})
 		f.arriving = false
 	}
+	if w.timers {
+		w.after(f.rate+w.upTo(5*time.Second), func() { w.arrive(f) })
+		return
+	}
 	w.after(w.upTo(2*f.rate), func() { w.arrive(f) })
+}
+
+// calm is how long a function stays as it is.
+func (w *world) calm() time.Duration {
+	if w.timers {
+		return 3 * time.Hour
+	}
+	return 2 * time.Minute
 }
 
 func (w *world) change(f *function) {
@@ -207,7 +227,7 @@ func (w *world) change(f *function) {
 		f.generation++
 	}
 	w.step(f, assignment.Event{Kind: assignment.EventGeneration, Key: assignment.PoolKey{Version: record.Latest, Generation: f.generation}})
-	w.after(w.upTo(2*time.Minute), func() { w.change(f) })
+	w.after(w.upTo(w.calm()), func() { w.change(f) })
 }
 
 // provision configures how many environments of the present generation stay initialised.
@@ -253,8 +273,16 @@ func (w *world) apply(f *function, e assignment.Effect) {
 	switch e.Kind {
 	case assignment.EffectAsk:
 		w.must(w.envs[ref] == nil, "an environment's id is used twice")
-		w.envs[ref] = &env{memoryMiB: e.MemoryMiB, provided: e.Provisioned}
-		if !e.Provisioned {
+		if e.Ahead && w.budget.Spare() < e.MemoryMiB {
+			w.after(w.upTo(time.Millisecond), func() { w.step(f, assignment.Event{Kind: assignment.EventDenied, Env: e.Env}) })
+			return
+		}
+		w.envs[ref] = &env{memoryMiB: e.MemoryMiB, provided: e.Provisioned, ahead: e.Ahead}
+		if e.Ahead {
+			w.must(!w.ending, "an environment is started ahead while the node stops")
+			w.must(!f.arriving && !w.hasFree(f), "an environment is started ahead beside one that is free")
+			w.stats.ahead++
+		} else if !e.Provisioned {
 			w.grow(f)
 		}
 		w.budgetEffects(w.budget.Ask(assignment.AskID{Asker: uint64(f.number), Env: e.Env}, e.MemoryMiB, nil))
@@ -351,6 +379,10 @@ func (w *world) assign(f *function, e assignment.Effect) {
 	if x.provided {
 		w.stats.provisioned++
 	}
+	if x.ahead {
+		x.ahead = false
+		w.stats.foreseen++
+	}
 	took := w.upTo(200 * time.Millisecond)
 	if w.rng.IntN(10) == 0 {
 		took = w.upTo(invokeMax)
@@ -376,6 +408,16 @@ func (w *world) spare(f *function, key assignment.PoolKey) int {
 		}
 	}
 	return n
+}
+
+// hasFree reports whether a function has an environment that waits for an invoke.
+func (w *world) hasFree(f *function) bool {
+	for ref, x := range w.envs {
+		if ref.fn == f.number && x.ready && !x.gone && x.invoke == 0 && x.key == f.key() && w.now.Before(x.until) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) end(f *function, id assignment.InvokeID) {
