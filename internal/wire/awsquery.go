@@ -37,7 +37,7 @@ func (awsQuery) answer(x *exchange, out shape.Structure) error {
 		if out != nil {
 			out.EncodeMembers(enc)
 		}
-		enc.Close(wrapper)
+		enc.CloseShort(wrapper)
 	}
 	enc.Open("ResponseMetadata", "")
 	enc.Field("RequestId", string(x.id))

@@ -168,6 +168,9 @@ func (x *exchange) queryOperation() error {
 	}
 	version, _ := form.Get("Version")
 	op := x.endpoint.byName[action]
+	if op == nil && x.endpoint.UnknownAction != nil {
+		return x.endpoint.UnknownAction(action)
+	}
 	if op == nil || version != "" && version != x.endpoint.APIVersion {
 		return NewFault(http.StatusBadRequest, "InvalidAction", "Could not find operation %s for version %s", action, version)
 	}

@@ -23,7 +23,7 @@ type Service struct {
 	// FormerStatus services answer faults with the status of the former query
 	// protocol, whatever Smithy says (SQS: PurgeQueueInProgress is 403 in JSON, recorded).
 	FormerStatus bool
-	Operations      []Operation
+	Operations   []Operation
 	// Authorize, where set, is asked once, after decoding and before validation.
 	Authorize AuthorizeFunc
 	// ValidationCode is the code of a constraint fault, e.g. "ValidationException".
@@ -44,6 +44,9 @@ type Service struct {
 	// for the codes of QueryNoDetail.
 	QueryDetail   bool
 	QueryNoDetail []string
+	// UnknownAction, where set, words the refusal of an action of the query protocol
+	// that the service does not have.
+	UnknownAction func(action string) error
 	// StrictMedia refuses content types and accepted types that do not fit.
 	StrictMedia bool
 	// NoErrorWrapping services have no ErrorResponse around Error (S3).

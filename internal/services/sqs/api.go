@@ -11,6 +11,7 @@ import (
 func (s *Service) API() *wire.Service {
 	service := api.NewService(s.Handlers())
 	service.ValidationFault = validationFault
+	service.UnknownAction = invalidAction
 	return service
 }
 
@@ -51,7 +52,7 @@ func (s *Service) Handlers() api.Handlers {
 
 // queueOf finds the queue that a URL names.
 func (s *Service) queueOf(call *wire.Call, url *string) (*queue, error) {
-	name, ok := parseURL(value(url), call.Region)
+	name, ok := parseURL(value(url), call)
 	if !ok {
 		return nil, api.NewInvalidAddress("The address " + value(url) + " is not valid for this endpoint.")
 	}

@@ -18,6 +18,9 @@ const ownerOnly = "AddPermission CancelMessageMoveTask CreateQueue DeleteQueue L
 // what the query protocol says by the path.
 func (s *Service) authorizeCall(ctx context.Context, call *wire.Call, operation string, in any) error {
 	completeInput(call, in)
+	if call.Protocol == wire.Query && (operation == "CreateQueue" || operation == "ListQueues") && isQueuePath(call.Path) {
+		return invalidAction(operation)
+	}
 	if s.authorize == nil {
 		return nil
 	}
@@ -44,7 +47,7 @@ func (s *Service) authorizeCall(ctx context.Context, call *wire.Call, operation 
 }
 
 func (s *Service) askURL(ctx context.Context, call *wire.Call, action string, url *string, conditions map[string][]string) error {
-	name, ok := parseURL(value(url), call.Region)
+	name, ok := parseURL(value(url), call)
 	if !ok {
 		return nil // validation says what is wrong with it
 	}
@@ -144,7 +147,7 @@ func queueURL(in any) **string {
 // completeInput gives a request the queue that it was posted to, where it names none,
 // and lists that a form cannot send empty.
 func completeInput(call *wire.Call, in any) {
-	if url := queueURL(in); *url == nil && strings.Count(call.Path, "/") >= 2 {
+	if url := queueURL(in); *url == nil && isQueuePath(call.Path) {
 		*url = &call.Path
 	}
 	switch in := in.(type) {
@@ -160,6 +163,8 @@ func completeInput(call *wire.Call, in any) {
 		}
 	}
 }
+
+func isQueuePath(path string) bool { return strings.Count(strings.Trim(path, "/"), "/") >= 1 }
 
 func notNil[T any](list []T) []T {
 	if list == nil {

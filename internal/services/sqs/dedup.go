@@ -38,7 +38,7 @@ func (s *Service) loadDedup(ctx context.Context, q *queue, f *flow.Flow) error {
 			return fmt.Errorf("%s: %w", r.Key, err)
 		}
 		f.Seen(d.Sequence)
-		if d.Sent+flow.DedupLife > now {
+		if d.Sequence > q.record.Load().PurgedTo && d.Sent+flow.DedupLife > now {
 			f.Remember(d.Key, flow.Duplicate{Sequence: d.Sequence, MessageID: d.MessageID, Sent: d.Sent})
 		}
 		return nil

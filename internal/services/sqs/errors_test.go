@@ -61,7 +61,8 @@ func TestRefusals(t *testing.T) {
 
 		{"DeleteQueue", object{}, missingCode, "QueueUrl"},
 		{"DeleteQueue", object{"QueueUrl": "N"}, noQueueCode, "does not exist"},
-		{"DeleteQueue", object{"QueueUrl": "nonsense"}, "InvalidAddress", "nonsense"},
+		{"DeleteQueue", object{"QueueUrl": "no sense"}, "InvalidAddress", "no sense"},
+		{"DeleteQueue", object{"QueueUrl": "none"}, noQueueCode, ""},
 		{"GetQueueUrl", object{"QueueName": "none"}, noQueueCode, ""},
 		{"GetQueueUrl", object{"QueueName": "q", "QueueOwnerAWSAccountId": "222222222222"}, noQueueCode, ""},
 		{"PurgeQueue", object{"QueueUrl": "N"}, noQueueCode, ""},

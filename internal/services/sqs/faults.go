@@ -48,6 +48,11 @@ func noQueue(call *wire.Call) error {
 	return api.NewQueueDoesNotExist("The specified queue does not exist.")
 }
 
+// invalidAction is told of actions that the service, or a queue's URL, does not have.
+func invalidAction(action string) error {
+	return wire.NewFault(http.StatusBadRequest, "InvalidAction", "The action %s is not valid for this endpoint.", action)
+}
+
 // validationFault words the model's constraints, which are required members only.
 func validationFault(violations []constraint.Violation) error {
 	return missing(titled(violations[0].Path))

@@ -222,6 +222,7 @@ func (s *Service) purge(ctx context.Context, q *queue) error {
 	}
 	q.mu.Lock()
 	q.flow.Purge(to)
+	q.flow.ForgetAll() // what was purged is no message that another could repeat
 	clear(q.stored)
 	q.mu.Unlock()
 	s.spawn(func() { s.removePurged(q, to) })

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/wire"
 )
 
 // Name names a queue.
@@ -47,8 +48,12 @@ func validName(s string) bool {
 }
 
 // parseURL reads a queue's URL, or its path alone: the last two segments count, so
-// that a queue is found under each of the node's addresses.
-func parseURL(s string, region aws.Region) (Name, bool) {
+// that a queue is found under each of the node's addresses. AWS takes a bare name, too:
+// a queue of the caller's.
+func parseURL(s string, call *wire.Call) (Name, bool) {
+	if validName(s) {
+		return Name{Account: call.Account, Region: call.Region, Queue: s}, true
+	}
 	path := s
 	if u, err := url.Parse(s); err == nil {
 		path = u.Path
@@ -61,7 +66,7 @@ func parseURL(s string, region aws.Region) (Name, bool) {
 	if !account.Valid() || queue == "" {
 		return Name{}, false
 	}
-	return Name{Account: account, Region: region, Queue: queue}, true
+	return Name{Account: account, Region: call.Region, Queue: queue}, true
 }
 
 func (n Name) url(endpoint string) string {

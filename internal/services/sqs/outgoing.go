@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	api "github.com/lambdad/lambdad/internal/api/sqs"
@@ -219,7 +220,8 @@ func checkAttributeName(name string) error {
 		return invalidValue("Message (user) attribute name '%s' cannot start or end with a period, nor have periods in succession.", name)
 	}
 	for _, r := range name {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.') {
+		// Letters of other alphabets pass on AWS, which documents otherwise.
+		if !(unicode.IsLetter(r) || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.') {
 			return invalidValue("Invalid non-alphanumeric character '#x%X' was found in the message attribute name. Can only include alphanumeric characters, hyphens, underscores, or dots.", r)
 		}
 	}

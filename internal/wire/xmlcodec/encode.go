@@ -4,6 +4,7 @@
 package xmlcodec
 
 import (
+	"bytes"
 	"encoding/base64"
 	"io"
 	"strconv"
@@ -47,6 +48,16 @@ func (e *Encoder) Close(name string) {
 	e.buf = append(e.buf, '<', '/')
 	e.buf = append(e.buf, name...)
 	e.buf = append(e.buf, '>')
+}
+
+// CloseShort closes an element that was opened with Open; one with nothing in it becomes
+// an empty tag, as AWS writes empty results.
+func (e *Encoder) CloseShort(name string) {
+	if open := "<" + name + ">"; bytes.HasSuffix(e.buf, []byte(open)) {
+		e.buf = append(e.buf[:len(e.buf)-1], '/', '>')
+		return
+	}
+	e.Close(name)
 }
 
 // Field writes an element that no model has, e.g. RequestId.

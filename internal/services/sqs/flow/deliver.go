@@ -199,15 +199,15 @@ func (f *Flow) forget(r Receipt) {
 
 // Hide changes how long a delivery hides its message from now on; none gives it back.
 // A standard queue lets a delivery whose time is over hide its message again, as long
-// as nobody else got it (recorded); one that was given back it does not.
+// as nobody gave it back (recorded).
 func (f *Flow) Hide(now Instant, r Receipt, visibility Instant) error {
 	f.Advance(now)
 	e := f.entries[r.Sequence]
 	switch {
 	case e == nil || e.state == pending || e.state == leaving:
 		return ErrGone
-	case int(e.receives) > r.Receives:
-		return ErrStale
+	case int(e.receives) > r.Receives && f.settings.FIFO:
+		return ErrStale // a standard queue takes an older delivery's, too, as AWS does
 	case e.state != inFlight && (f.settings.FIFO || e.since == 0):
 		return ErrNotInFlight
 	case e.since > 0 && now+visibility > e.since+VisibilityMax:

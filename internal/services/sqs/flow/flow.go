@@ -98,7 +98,8 @@ type Flow struct {
 	timed   byDue      // delayed and in flight
 	ready   bySequence // standard queues
 	groups  map[string]*group
-	open    byHead // groups whose head is ready
+	open    byTurn // groups whose head is ready
+	turns   uint64
 
 	// spilling: messages are on disk behind the window; new ones join them there.
 	spilling bool

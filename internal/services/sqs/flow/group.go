@@ -8,6 +8,7 @@ type group struct {
 	name       string
 	head, tail *entry
 	index      int // in Flow.open, -1: its head is not ready
+	turn       uint64
 }
 
 // join puts a message at its place in its group: at the end, but for what is
@@ -60,7 +61,9 @@ func (f *Flow) leave(e *entry) {
 	}
 }
 
-// review opens a group whose head is ready, and closes the others.
+// review opens a group whose head is ready, and closes the others. Groups have their
+// turn in the order in which they were opened: one that was served goes behind the others
+// (as AWS does).
 func (f *Flow) review(g *group) {
 	switch {
 	case g == nil:
@@ -68,9 +71,9 @@ func (f *Flow) review(g *group) {
 		if g.index >= 0 {
 			heap.Remove(&f.open, g.index)
 		}
-	case g.index >= 0:
-		heap.Fix(&f.open, g.index)
-	default:
+	case g.index < 0:
+		f.turns++
+		g.turn = f.turns
 		heap.Push(&f.open, g)
 	}
 }

@@ -21,14 +21,14 @@ func (h bySequence) Swap(i, j int) {
 func (h *bySequence) Push(x any) { e := x.(*entry); e.index = int32(len(*h)); *h = append(*h, e) }
 func (h *bySequence) Pop() any   { return pop((*[]*entry)(h)) }
 
-// byHead orders the groups with a deliverable head.
-type byHead []*group
+// byTurn orders the groups with a deliverable head.
+type byTurn []*group
 
-func (h byHead) Len() int           { return len(h) }
-func (h byHead) Less(i, j int) bool { return h[i].head.sequence < h[j].head.sequence }
-func (h byHead) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
-func (h *byHead) Push(x any)        { g := x.(*group); g.index = len(*h); *h = append(*h, g) }
-func (h *byHead) Pop() any          { g := pop((*[]*group)(h)); g.index = -1; return g }
+func (h byTurn) Len() int           { return len(h) }
+func (h byTurn) Less(i, j int) bool { return h[i].turn < h[j].turn }
+func (h byTurn) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
+func (h *byTurn) Push(x any)        { g := x.(*group); g.index = len(*h); *h = append(*h, g) }
+func (h *byTurn) Pop() any          { g := pop((*[]*group)(h)); g.index = -1; return g }
 
 func pop[T any](h *[]*T) *T {
 	last := len(*h) - 1
