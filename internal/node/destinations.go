@@ -19,10 +19,13 @@ type destinations struct{ n *node }
 var errDestination = errors.New("the destination cannot be reached")
 
 // Check implements the control plane's door.
-func (d destinations) Check(_ context.Context, scope record.Scope, _, destination string) error {
+func (d destinations) Check(ctx context.Context, scope record.Scope, roleARN, destination string) error {
 	arn, err := aws.ParseARN(destination)
 	if err != nil {
 		return fmt.Errorf("The destination ARN %s is invalid.", destination)
+	}
+	if arn.Service == "sqs" {
+		return d.checkQueue(ctx, scope, roleARN, destination)
 	}
 	if arn.Service != "lambda" {
 		return fmt.Errorf("The destination ARN %s is invalid. lambdad has no service %s to send to.", destination, arn.Service)
@@ -42,6 +45,9 @@ func (d destinations) Send(ctx context.Context, m *async.Delivery) error {
 	arn, err := aws.ParseARN(m.Destination)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDestination, err)
+	}
+	if arn.Service == "sqs" {
+		return d.sendToQueue(ctx, m)
 	}
 	if arn.Service != "lambda" {
 		return fmt.Errorf("%w: no service %s", errDestination, arn.Service)

@@ -3,6 +3,8 @@ package sqs
 import (
 	"context"
 	"time"
+
+	"github.com/lambdad/lambdad/internal/wire"
 )
 
 // The functions below are SQS for the rooms of this node, by ARN and without
@@ -73,6 +75,22 @@ func (s *Service) Attributes(ctx context.Context, arn string) (map[string]string
 		return nil, err
 	}
 	return s.attributes(ctx, q, []string{"All"})
+}
+
+// MaySend returns the refusal, if a caller may not send to a queue, with the queue's own
+// policy; ErrNoQueue where there is none.
+func (s *Service) MaySend(ctx context.Context, call *wire.Call, arn string) error {
+	name, ok := ParseARN(arn)
+	if !ok {
+		return ErrNoQueue
+	}
+	if _, err := s.find(name); err != nil {
+		return err
+	}
+	if s.authorize == nil {
+		return nil
+	}
+	return s.ask(ctx, call, "SendMessage", name, nil)
 }
 
 // Exists tells whether a queue is there.
