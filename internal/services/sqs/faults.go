@@ -76,12 +76,17 @@ func fault(err error) error {
 		return noQueue(&wire.Call{}) // deleted meanwhile
 	case errors.Is(err, flow.ErrOverLimit):
 		return api.NewOverLimit("The maximum number of in flight messages is reached.")
+	case errors.Is(err, errThrottled):
+		return api.NewRequestThrottled("The request was denied due to request throttling.")
 	case errors.Is(err, store.ErrFull):
 		f := wire.NewFault(http.StatusServiceUnavailable, "ServiceUnavailable", "The host's disk is full; nothing was changed.")
 		return f
 	}
 	return err
 }
+
+// errThrottled: a queue got more than it remembers.
+var errThrottled = errors.New("sqs: too many messages in five minutes")
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 

@@ -57,6 +57,10 @@ func (s *Service) send(ctx context.Context, q *queue, messages []Outgoing) ([]Se
 			return nil, err
 		}
 		now := s.instant()
+		if q.name.FIFO() && q.flow.DedupFull(now) {
+			q.mu.Unlock()
+			return nil, errThrottled
+		}
 		fresh, wait := q.sift(now, rest)
 		outcome := q.outcome
 		if len(fresh) == 0 && len(wait) > 0 {

@@ -4,6 +4,16 @@ package flow
 // reference, SendMessage, MessageDeduplicationId).
 const DedupLife Instant = 5 * 60 * 1000
 
+// DedupMax bounds the deduplication ids that are remembered of a queue: 10,000 a second
+// for five minutes and more. The caller refuses what comes beyond.
+const DedupMax = 4 << 20
+
+// DedupFull tells that no more can be remembered now.
+func (f *Flow) DedupFull(now Instant) bool {
+	f.dedup.prune(now)
+	return len(f.dedup.order) >= DedupMax
+}
+
 // Duplicate is a message that was sent with a deduplication id.
 type Duplicate struct {
 	Sequence  Sequence
@@ -21,7 +31,15 @@ type dedup struct {
 
 // Duplicate finds the message that a new one with the key would repeat.
 func (f *Flow) Duplicate(now Instant, key string) *Duplicate {
-	d := &f.dedup
+	f.dedup.prune(now)
+	if dup := f.dedup.byKey[key]; dup != nil && (dup.Pending || dup.Sent+DedupLife > now) {
+		return dup
+	}
+	return nil
+}
+
+// prune forgets what counts no more.
+func (d *dedup) prune(now Instant) {
 	for len(d.order) > 0 && d.order[0].Sent+DedupLife <= now && !d.order[0].Pending {
 		if d.byKey[d.order[0].key] == d.order[0] {
 			delete(d.byKey, d.order[0].key)
@@ -29,10 +47,6 @@ func (f *Flow) Duplicate(now Instant, key string) *Duplicate {
 		d.order[0] = nil
 		d.order = d.order[1:]
 	}
-	if dup := d.byKey[key]; dup != nil && (dup.Pending || dup.Sent+DedupLife > now) {
-		return dup
-	}
-	return nil
 }
 
 // Remember keeps a key for five minutes from sent on.
