@@ -149,11 +149,11 @@ func (s *Service) transfer(ctx context.Context, from, to *queue, sequence flow.S
 		return err
 	}
 	now := s.instant()
-	place := flow.Draft{Sent: sent, Due: now, Parts: len(encoded)}
+	place := flow.Draft{Sent: sent, Due: now, Parts: len(encoded), Group: c.Group}
 	if to.name.FIFO() {
 		// A standard queue's message keeps its age, a FIFO queue's begins a new one
 		// (developer guide, "Using dead-letter queues").
-		place.Sent, place.Group = now, c.Group
+		place.Sent = now
 	}
 	placed := to.flow.Reserve(now, []flow.Draft{place})
 	to.mu.Unlock()

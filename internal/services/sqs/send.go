@@ -137,10 +137,7 @@ func (s *Service) write(ctx context.Context, q *queue, now flow.Instant, fresh [
 		if d.out.Delay != nil {
 			delay = *d.out.Delay
 		}
-		places[i] = flow.Draft{Sent: now, Due: now + flow.Instant(delay.Milliseconds()), Parts: len(d.parts)}
-		if q.name.FIFO() {
-			places[i].Group = d.out.Group
-		}
+		places[i] = flow.Draft{Sent: now, Due: now + flow.Instant(delay.Milliseconds()), Parts: len(d.parts), Group: d.out.Group}
 	}
 	sequences := q.flow.Reserve(now, places)
 	var writes []store.Write

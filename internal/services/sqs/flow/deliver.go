@@ -129,6 +129,7 @@ func (f *Flow) give(e *entry, now, visibility Instant) Taken {
 		e.first = now
 	}
 	e.due, e.since = now+visibility, now
+	f.served = max(f.served, e.rank)
 	if visibility > 0 {
 		f.move(e, inFlight)
 	} else {

@@ -37,7 +37,7 @@ type Settings struct {
 type Draft struct {
 	Due   Instant // not delivered before
 	Sent  Instant
-	Group string // FIFO queues only
+	Group string // orders a FIFO queue, and shares a standard one fairly
 	Parts int    // of the record that holds its content
 }
 
@@ -86,6 +86,8 @@ type entry struct {
 	state      state
 	group      *group
 	prev, next *entry // in the group
+	rank       uint64 // in a standard queue: its turn
+	lane       *lane
 }
 
 // Flow is one queue's order. It is not safe for concurrent use.
@@ -95,8 +97,10 @@ type Flow struct {
 
 	entries map[Sequence]*entry
 	count   [states]int
-	timed   byDue      // delayed and in flight
-	ready   bySequence // standard queues
+	timed   byDue  // delayed and in flight
+	ready   byRank // standard queues
+	lanes   map[string]*lane
+	served  uint64 // the highest rank that was delivered
 	groups  map[string]*group
 	open    byTurn // groups whose head is ready
 	turns   uint64
@@ -117,7 +121,7 @@ type Flow struct {
 func New(s Settings, from Sequence, waiting int) *Flow {
 	return &Flow{
 		settings: s, last: from, loadedTo: from, spilling: waiting > 0, spilled: waiting,
-		entries: map[Sequence]*entry{}, groups: map[string]*group{}, outside: map[Sequence]struct{}{},
+		entries: map[Sequence]*entry{}, groups: map[string]*group{}, lanes: map[string]*lane{}, outside: map[Sequence]struct{}{},
 		attempts: map[string]*attempt{}, dedup: dedup{byKey: map[string]*Duplicate{}},
 	}
 }
@@ -296,6 +300,8 @@ func (f *Flow) place(m Stored, as state) *entry {
 	f.count[as]++
 	if f.settings.FIFO {
 		f.join(e, m.Group)
+	} else {
+		f.enter(e, m.Group)
 	}
 	return e
 }
@@ -339,6 +345,7 @@ func (f *Flow) drop(e *entry) {
 	f.count[e.state]--
 	delete(f.entries, e.sequence)
 	f.leave(e)
+	f.exit(e)
 }
 
 // Seen keeps new sequences above one that is on disk.

@@ -74,3 +74,30 @@ func TestSequencesRise(t *testing.T) {
 		t.Errorf("%v, then %v", first, back)
 	}
 }
+
+// A group with many messages does not hold up one with few.
+func TestFairness(t *testing.T) {
+	f := New(Settings{InFlightMax: 1000}, 0, 0)
+	now := 20_000 * day
+	var noisy []Draft
+	for range 100 {
+		noisy = append(noisy, Draft{Sent: now, Group: "noisy"})
+	}
+	f.Confirm(now, f.Reserve(now, noisy))
+	if _, err := f.Receive(now, Ask{Limit: 10, Visibility: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	quiet := f.Reserve(now, []Draft{{Sent: now, Group: "quiet"}, {Sent: now}})
+	f.Confirm(now, quiet)
+	b, err := f.Receive(now, Ask{Limit: 3, Visibility: 1000})
+	if err != nil || len(b.Taken) != 3 || b.Taken[1].Sequence != quiet[0] || b.Taken[2].Sequence != quiet[1] {
+		t.Errorf("%v, %v, want %v among the first", b, err, quiet)
+	}
+	if len(f.lanes) != 2 {
+		t.Errorf("%d groups", len(f.lanes))
+	}
+	f.Purge(f.Last())
+	if len(f.lanes) != 0 {
+		t.Errorf("%d groups are left", len(f.lanes))
+	}
+}

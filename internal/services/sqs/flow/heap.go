@@ -9,17 +9,22 @@ func (h byDue) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].i
 func (h *byDue) Push(x any)        { e := x.(*entry); e.index = int32(len(*h)); *h = append(*h, e) }
 func (h *byDue) Pop() any          { return pop((*[]*entry)(h)) }
 
-// bySequence orders the deliverable entries of a standard queue: the oldest first.
-type bySequence []*entry
+// byRank orders the deliverable entries of a standard queue: without groups, the oldest first.
+type byRank []*entry
 
-func (h bySequence) Len() int           { return len(h) }
-func (h bySequence) Less(i, j int) bool { return h[i].sequence < h[j].sequence }
-func (h bySequence) Swap(i, j int) {
+func (h byRank) Len() int { return len(h) }
+func (h byRank) Less(i, j int) bool {
+	if h[i].rank != h[j].rank {
+		return h[i].rank < h[j].rank
+	}
+	return h[i].sequence < h[j].sequence
+}
+func (h byRank) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = int32(i), int32(j)
 }
-func (h *bySequence) Push(x any) { e := x.(*entry); e.index = int32(len(*h)); *h = append(*h, e) }
-func (h *bySequence) Pop() any   { return pop((*[]*entry)(h)) }
+func (h *byRank) Push(x any) { e := x.(*entry); e.index = int32(len(*h)); *h = append(*h, e) }
+func (h *byRank) Pop() any   { return pop((*[]*entry)(h)) }
 
 // byTurn orders the groups with a deliverable head.
 type byTurn []*group

@@ -92,7 +92,7 @@ func (w *world) send() {
 		if w.rand.IntN(4) == 0 {
 			d.Due += Instant(w.rand.IntN(5000))
 		}
-		if w.set.FIFO {
+		if w.set.FIFO || w.rand.IntN(2) == 0 {
 			d.Group = fmt.Sprint(w.rand.IntN(3))
 		}
 		drafts = append(drafts, d)
