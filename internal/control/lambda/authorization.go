@@ -166,14 +166,28 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:ListProvisionedConcurrencyConfigs", in.FunctionName, nil)}
 	case *api.InvocationRequest:
 		return []demand{c.onFunction(call, "lambda:InvokeFunction", in.FunctionName, in.Qualifier)}
+	case *api.CreateEventSourceMappingRequest:
+		return c.onNewMapping(call, in)
+	case *api.UpdateEventSourceMappingRequest:
+		own := c.onMapping(call, "lambda:UpdateEventSourceMapping", in.UUID)
+		if in.FunctionName == nil {
+			return []demand{own}
+		}
+		moved := own
+		moved.conditions = with(maps.Clone(own.conditions), c.functionKey(call, in.FunctionName))
+		return []demand{own, moved}
+	case *api.DeleteEventSourceMappingRequest:
+		return []demand{c.onMapping(call, "lambda:DeleteEventSourceMapping", in.UUID)}
+	case *api.GetEventSourceMappingRequest:
+		return []demand{c.onMapping(call, "lambda:GetEventSourceMapping", in.UUID)}
 	case *api.ListTagsRequest:
-		return []demand{c.onFunction(call, "lambda:ListTags", in.Resource, nil)}
+		return []demand{c.onTaggable(call, "lambda:ListTags", in.Resource)}
 	case *api.TagResourceRequest:
-		own := c.onFunction(call, "lambda:TagResource", in.Resource, nil)
+		own := c.onTaggable(call, "lambda:TagResource", in.Resource)
 		own.conditions = with(own.conditions, requestTags(in.Tags))
 		return []demand{own}
 	case *api.UntagResourceRequest:
-		own := c.onFunction(call, "lambda:UntagResource", in.Resource, nil)
+		own := c.onTaggable(call, "lambda:UntagResource", in.Resource)
 		if len(in.TagKeys) > 0 {
 			own.conditions = with(own.conditions, map[string][]string{"aws:TagKeys": in.TagKeys})
 		}

@@ -85,6 +85,8 @@ type Options struct {
 	Domain string
 	// Destinations is nil where every destination is taken for one that can be reached.
 	Destinations Destinations
+	// Sources is nil where there is nothing to poll.
+	Sources EventSources
 	// Isolation is nil where there is one kind, and no tag that chooses.
 	Isolation Isolation
 	Limits    Limits
@@ -108,12 +110,15 @@ type Control struct {
 	limits    Limits
 
 	destinations Destinations
+	sources      EventSources
 	domain       string
 
 	now     func() time.Time
 	log     *slog.Logger
 	signer  signer
-	settler *settler
+	settler *settler[record.Name]
+	// mappings settles event source mappings.
+	mappings *settler[record.Scoped]
 	// garbage holds a token while an artifact may have lost its last record.
 	garbage chan struct{}
 }
@@ -152,12 +157,14 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		isolation: o.Isolation,
 
 		destinations: o.Destinations,
+		sources:      o.Sources,
 		domain:       o.Domain,
 		limits:       o.Limits,
 		now:          o.Now,
 		log:          o.Log,
 		signer:       signer{secret: secret, now: o.Now},
-		settler:      newSettler(o.SettleAfter),
+		settler:      newSettler[record.Name](o.SettleAfter),
+		mappings:     newSettler[record.Scoped](o.SettleAfter),
 		garbage:      make(chan struct{}, 1),
 	}, nil
 }
@@ -169,9 +176,11 @@ func (c *Control) Handlers() api.Handlers {
 		AddLayerVersionPermission:          c.addLayerVersionPermission,
 		AddPermission:                      c.addPermission,
 		CreateAlias:                        c.createAlias,
+		CreateEventSourceMapping:           c.createEventSourceMapping,
 		CreateFunction:                     c.createFunction,
 		CreateFunctionUrlConfig:            c.createFunctionUrlConfig,
 		DeleteAlias:                        c.deleteAlias,
+		DeleteEventSourceMapping:           c.deleteEventSourceMapping,
 		DeleteFunction:                     c.deleteFunction,
 		DeleteFunctionUrlConfig:            c.deleteFunctionUrlConfig,
 		DeleteFunctionEventInvokeConfig:    c.deleteFunctionEventInvokeConfig,
@@ -180,6 +189,7 @@ func (c *Control) Handlers() api.Handlers {
 		DeleteProvisionedConcurrencyConfig: c.deleteProvisionedConcurrencyConfig,
 		GetAccountSettings:                 c.getAccountSettings,
 		GetAlias:                           c.getAlias,
+		GetEventSourceMapping:              c.getEventSourceMapping,
 		GetFunction:                        c.getFunction,
 		GetFunctionCodeSigningConfig:       c.getFunctionCodeSigningConfig,
 		GetFunctionConcurrency:             c.getFunctionConcurrency,
@@ -192,6 +202,7 @@ func (c *Control) Handlers() api.Handlers {
 		GetPolicy:                          c.getPolicy,
 		GetProvisionedConcurrencyConfig:    c.getProvisionedConcurrencyConfig,
 		ListAliases:                        c.listAliases,
+		ListEventSourceMappings:            c.listEventSourceMappings,
 		ListFunctionEventInvokeConfigs:     c.listFunctionEventInvokeConfigs,
 		ListFunctions:                      c.listFunctions,
 		ListFunctionUrlConfigs:             c.listFunctionUrlConfigs,
@@ -210,6 +221,7 @@ func (c *Control) Handlers() api.Handlers {
 		TagResource:                        c.tagResource,
 		UntagResource:                      c.untagResource,
 		UpdateAlias:                        c.updateAlias,
+		UpdateEventSourceMapping:           c.updateEventSourceMapping,
 		UpdateFunctionCode:                 c.updateFunctionCode,
 		UpdateFunctionConfiguration:        c.updateFunctionConfiguration,
 		UpdateFunctionUrlConfig:            c.updateFunctionUrlConfig,
@@ -237,6 +249,7 @@ func (c *Control) Run(ctx context.Context) error {
 	for range settleParallel {
 		wg.Go(func() { c.settleLoop(ctx) })
 	}
+	wg.Go(func() { c.settleMappings(ctx) })
 	wg.Go(func() { c.sweepLoop(ctx) })
 	<-ctx.Done()
 	return ctx.Err()

@@ -38,7 +38,7 @@ func playRecorded(t *testing.T, service, file string, exceptions []recorded.Exce
 	suite.Run(t, func(t *testing.T, c recorded.Case) map[string]any {
 		r := &recording{T: t, Case: c, got: object{}}
 		if scenario := scenarioOf(c, scenarios); scenario != nil {
-			r.house = newHouse(t)
+			r.house = newHouse(t, withSources)
 			r.serve()
 			scenario(r)
 		}

@@ -25,63 +25,87 @@ const (
 	codeInvalidConfiguration = "InvalidConfiguration"
 )
 
-// settler is the line of functions that wait to become Active or Failed. A
-// function is in it once, so it is never longer than the list of functions.
-type settler struct {
+// settler is the line of resources that wait to become what they were asked to be: functions
+// Active or Failed, say. A resource is in it once, so it is never longer than their list.
+type settler[K comparable] struct {
 	after time.Duration
 
 	mu      sync.Mutex
-	line    []waiting // in the order of due
-	waiting map[record.Name]bool
+	line    []waiting[K] // in the order of due
+	waiting map[K]bool
 	wake    chan struct{} // holds a token while the line may have grown
 }
 
-type waiting struct {
-	name record.Name
-	due  time.Time
+type waiting[K comparable] struct {
+	key K
+	due time.Time
 }
 
-func newSettler(after time.Duration) *settler {
-	return &settler{after: after, waiting: map[record.Name]bool{}, wake: make(chan struct{}, 1)}
+func newSettler[K comparable](after time.Duration) *settler[K] {
+	return &settler[K]{after: after, waiting: map[K]bool{}, wake: make(chan struct{}, 1)}
 }
 
-// add puts a function at the end of the line.
-func (s *settler) add(n record.Name, due time.Time) {
+// add puts a resource at the end of the line.
+func (s *settler[K]) add(key K, due time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waiting[n] {
+	if s.waiting[key] {
 		return
 	}
-	s.waiting[n] = true
-	s.line = append(s.line, waiting{n, due})
+	s.waiting[key] = true
+	s.line = append(s.line, waiting[K]{key, due})
 	s.ring()
 }
 
-func (s *settler) ring() {
+// run settles what is due until ctx ends; what settle could not do waits again.
+func (s *settler[K]) run(ctx context.Context, settle func(context.Context, K) error, failed func(K, error)) {
+	for {
+		key, wait, ok := s.take(time.Now())
+		if ok {
+			if err := settle(ctx, key); err != nil && ctx.Err() == nil {
+				failed(key, err)
+				s.add(key, time.Now().Add(settleRetry))
+			}
+			continue
+		}
+		var due <-chan time.Time
+		if wait >= 0 {
+			due = time.After(wait)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-due:
+		}
+	}
+}
+
+func (s *settler[K]) ring() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// take returns the first function that is due, or how long to wait for it; a
+// take returns the first resource that is due, or how long to wait for it; a
 // negative wait means that the line is empty.
-func (s *settler) take(now time.Time) (n record.Name, wait time.Duration, ok bool) {
+func (s *settler[K]) take(now time.Time) (key K, wait time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.line) == 0 {
-		return record.Name{}, -1, false
+		return key, -1, false
 	}
 	first := s.line[0]
 	if wait := first.due.Sub(now); wait > 0 {
-		return record.Name{}, wait, false
+		return key, wait, false
 	}
 	s.line = s.line[1:]
-	delete(s.waiting, first.name)
+	delete(s.waiting, first.key)
 	if len(s.line) > 0 {
 		s.ring()
 	}
-	return first.name, 0, true
+	return first.key, 0, true
 }
 
 // noticeChange is called by the view for every change on any node: each node
@@ -104,26 +128,9 @@ func unsettled(f *record.Function) bool {
 }
 
 func (c *Control) settleLoop(ctx context.Context) {
-	for {
-		n, wait, ok := c.settler.take(time.Now())
-		if ok {
-			if err := c.settle(ctx, n); err != nil && ctx.Err() == nil {
-				c.log.Warn("a function could not be settled and waits again", "function", n.ARN(), "error", err)
-				c.settler.add(n, time.Now().Add(settleRetry))
-			}
-			continue
-		}
-		var due <-chan time.Time
-		if wait >= 0 {
-			due = time.After(wait)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.settler.wake:
-		case <-due:
-		}
-	}
+	c.settler.run(ctx, c.settle, func(n record.Name, err error) {
+		c.log.Warn("a function could not be settled and waits again", "function", n.ARN(), "error", err)
+	})
 }
 
 // settle ends what a create or an update began. A function that is gone, or that

@@ -21,6 +21,13 @@ const (
 )
 
 func (c *Control) listTags(ctx context.Context, call *wire.Call, in *api.ListTagsRequest) (*api.ListTagsResponse, error) {
+	if key, ok := taggableMapping(call, in.Resource); ok {
+		held, err := c.mappingAt(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		return shownTags(held.Value.Tags), nil
+	}
 	n, err := c.taggable(call, value(in.Resource))
 	if err != nil {
 		return nil, err
@@ -29,14 +36,20 @@ func (c *Control) listTags(ctx context.Context, call *wire.Call, in *api.ListTag
 	if err != nil {
 		return nil, err
 	}
-	tags := s.Tags
+	return shownTags(s.Tags), nil
+}
+
+func shownTags(tags map[string]string) *api.ListTagsResponse {
 	if tags == nil {
 		tags = map[string]string{} // shown even when there are none (recorded: list_tags_response_postuntagall)
 	}
-	return &api.ListTagsResponse{Tags: tags}, nil
+	return &api.ListTagsResponse{Tags: tags}
 }
 
 func (c *Control) tagResource(ctx context.Context, call *wire.Call, in *api.TagResourceRequest) error {
+	if key, ok := taggableMapping(call, in.Resource); ok && len(in.Tags) > 0 {
+		return c.changeMappingTags(ctx, key, func(tags map[string]string) { maps.Copy(tags, in.Tags) })
+	}
 	n, err := c.taggable(call, value(in.Resource))
 	if err != nil {
 		return err
@@ -64,6 +77,13 @@ func (c *Control) tagResource(ctx context.Context, call *wire.Call, in *api.TagR
 }
 
 func (c *Control) untagResource(ctx context.Context, call *wire.Call, in *api.UntagResourceRequest) error {
+	if key, ok := taggableMapping(call, in.Resource); ok {
+		return c.changeMappingTags(ctx, key, func(tags map[string]string) {
+			for _, name := range in.TagKeys {
+				delete(tags, name)
+			}
+		})
+	}
 	n, err := c.taggable(call, value(in.Resource))
 	if err != nil {
 		return err
