@@ -165,6 +165,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		Meter:           meter,
 		Templates:       worker.TemplatesMode(n.config.Templates),
 		TemplatesMemory: templatesBytes(n.memoryMiB),
+		SnapshotLost:    func(fn *record.Function, why error) { n.snapshots.lost(fn, why) },
 		StartedMax:      n.config.startedMax(),
 		Network:         reach,
 		CredentialsTTL:  n.config.CredentialsTTL,
@@ -179,7 +180,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	}
 	n.functions.Subscribe(n.assigner.FunctionChanged)
 	n.functions.Subscribe(n.prepare.functionChanged)
-	n.snapshots = newSnapshotter(n.functions, record.NewTable(n.storage.store), n.log, n.makeSnapshot)
+	n.snapshots = newSnapshotter(n.functions, record.NewTable(n.storage.store), n.log, n.makeSnapshot, n.remakeSnapshot)
 	n.functions.Subscribe(n.snapshots.functionChanged)
 	n.provision = assignment.NewProvisioner(n.assigner, n.functions, record.NewTable(n.storage.store), meter)
 	n.async, err = async.New(async.Options{

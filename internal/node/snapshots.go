@@ -16,6 +16,11 @@ const (
 	// snapshotAttempts is how often a host that fails is asked before the version is given up.
 	snapshotAttempts = 3
 	snapshotRetry    = time.Second
+	// snapshotWriteMax bounds a write that an environment's start waits for.
+	snapshotWriteMax = 2 * time.Second
+	// snapshotsRemade bounds the versions whose snapshot is made again when lambdad starts. That of any
+	// other is made when its first environment is wanted.
+	snapshotsRemade = 64
 )
 
 // The StateReasonCode of versions whose snapshot was not made. Source: Lambda API,
@@ -36,30 +41,45 @@ type snapshotter struct {
 	table     *record.Table
 	// make runs a version's INIT and makes its snapshot.
 	make func(context.Context, *record.Function) (record.SnapshotOutcome, error)
-	log  *slog.Logger
-	wake chan struct{}
+	// again makes it again for one that had it, without a log: nobody waits for that.
+	again func(context.Context, *record.Function) error
+	log   *slog.Logger
+	wake  chan struct{}
 
 	mu      sync.Mutex
 	waiting map[record.Name]bool // as many as there are such versions
+	remade  int
 }
 
-func newSnapshotter(functions *record.Functions, table *record.Table, log *slog.Logger, make_ func(context.Context, *record.Function) (record.SnapshotOutcome, error)) *snapshotter {
-	return &snapshotter{functions: functions, table: table, make: make_, log: log, wake: make(chan struct{}, snapshotsAtOnce), waiting: map[record.Name]bool{}}
+func newSnapshotter(functions *record.Functions, table *record.Table, log *slog.Logger, make_ func(context.Context, *record.Function) (record.SnapshotOutcome, error), again func(context.Context, *record.Function) error) *snapshotter {
+	return &snapshotter{functions: functions, table: table, make: make_, again: again, log: log, wake: make(chan struct{}, snapshotsAtOnce), waiting: map[record.Name]bool{}}
 }
 
 // functionChanged is for record.Functions.Subscribe; it does not wait.
 func (s *snapshotter) functionChanged(c record.Change) {
-	if c.After == nil || !c.After.AwaitsSnapshot() {
+	if c.After == nil {
+		return
+	}
+	// A version that was Active before lambdad started had its snapshot in an earlier process.
+	again := c.Before == nil && hadSnapshot(c.After)
+	if !again && !c.After.AwaitsSnapshot() {
 		return
 	}
 	s.mu.Lock()
-	s.waiting[record.Name{ID: c.ID, Qualifier: c.Version}] = true
+	if again {
+		s.remade++
+	}
+	if !again || s.remade <= snapshotsRemade {
+		s.waiting[record.Name{ID: c.ID, Qualifier: c.Version}] = true
+	}
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
+
+func hadSnapshot(f *record.Function) bool { return f.Snapshotted() && f.State == record.StateActive }
 
 // run makes snapshots until ctx ends.
 func (s *snapshotter) run(ctx context.Context) error {
@@ -103,7 +123,13 @@ func (s *snapshotter) next() (record.Name, bool) {
 func (s *snapshotter) serve(ctx context.Context, n record.Name) {
 	for attempt := 1; ; attempt++ {
 		fn, ok := s.functions.Function(n.ID, n.Qualifier)
-		if !ok || !fn.AwaitsSnapshot() || ctx.Err() != nil {
+		if !ok || ctx.Err() != nil {
+			return
+		}
+		if !fn.AwaitsSnapshot() {
+			if hadSnapshot(fn) {
+				s.remake(ctx, fn)
+			}
 			return
 		}
 		outcome, err := s.make(ctx, fn)
@@ -123,6 +149,39 @@ func (s *snapshotter) serve(ctx context.Context, n record.Name) {
 			return
 		case <-time.After(snapshotRetry):
 		}
+	}
+}
+
+// remake makes the snapshot of an Active version again, and writes down whether it is there: also
+// one that could not be made before may be possible now.
+func (s *snapshotter) remake(ctx context.Context, fn *record.Function) {
+	there := fn.Clone()
+	there.SnapStart.Optimized = true
+	why := s.again(ctx, there)
+	if ctx.Err() != nil {
+		return
+	}
+	if why != nil {
+		s.log.Warn("a version with SnapStart starts on demand: its snapshot could not be made again", "function", fn.ID.QualifiedARN(fn.Version), "why", why)
+	}
+	s.keep(ctx, fn, why == nil)
+}
+
+// lost is told by the worker that a version's environments start without its snapshot.
+func (s *snapshotter) lost(fn *record.Function, why error) {
+	s.log.Warn("a version with SnapStart starts on demand: its snapshot could not be made again", "function", fn.ID.QualifiedARN(fn.Version), "why", why)
+	s.keep(context.Background(), fn, false)
+}
+
+// keep writes down whether a version has its snapshot.
+func (s *snapshotter) keep(ctx context.Context, fn *record.Function, there bool) {
+	if current, ok := s.functions.Function(fn.ID, fn.Version); !ok || current.SnapStart.Optimized == there {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, snapshotWriteMax)
+	defer cancel()
+	if err := s.table.KeepSnapshot(ctx, fn.ID, fn.Version, there); err != nil {
+		s.log.Warn("whether a version has its snapshot was not written", "function", fn.ID.QualifiedARN(fn.Version), "error", err)
 	}
 }
 
@@ -155,4 +214,8 @@ func snapshotFailure(status, errorType string) record.SnapshotOutcome {
 	default:
 		return record.SnapshotOutcome{ReasonCode: codeFunctionError, Reason: "The function's initialization failed with " + errorType + "."}
 	}
+}
+
+func (n *node) remakeSnapshot(ctx context.Context, fn *record.Function) error {
+	return n.worker.Remake(ctx, worker.StartSpec{Function: fn, Isolation: n.isolation.of(fn)})
 }

@@ -138,6 +138,12 @@ func (f *Function) Snapshotted() bool {
 	return f.Version != Latest && f.SnapStart.ApplyOn == SnapStartVersions
 }
 
+// Restores reports whether environments of f are made from its snapshot now. Where none could be made
+// a version is Active without it.
+func (f *Function) Restores() bool {
+	return f.Snapshotted() && (f.SnapStart.Optimized || f.State != StateActive)
+}
+
 // AwaitsSnapshot reports whether f is Pending until somebody has made its snapshot.
 func (f *Function) AwaitsSnapshot() bool {
 	return f.Snapshotted() && !f.SnapStart.Optimized && f.State == StatePending

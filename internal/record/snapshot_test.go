@@ -54,4 +54,21 @@ func TestEndSnapshot(t *testing.T) {
 	if err := table.EndSnapshot(ctx, id, "1", SnapshotOutcome{ReasonCode: "x"}); err != nil || get("1").State != StateActive {
 		t.Errorf("a second outcome counts: %v", err)
 	}
+	// A host that started again tells whether it is there.
+	for _, there := range []bool{false, true} {
+		for _, version := range []string{"1", "2", "3", "4", Latest} {
+			if err := table.KeepSnapshot(ctx, id, version, there); err != nil {
+				t.Fatalf("%s: %v", version, err)
+			}
+		}
+		for version, want := range map[string]bool{"1": there, "2": false, "4": there, Latest: false} {
+			f := get(version)
+			if f.SnapStart.Optimized != want || f.Restores() != (want || version == "2") {
+				t.Errorf("%s has its snapshot: %v, want %v", version, f.SnapStart.Optimized, want)
+			}
+		}
+		if f := get("1"); f.State != StateActive {
+			t.Errorf("lost it: %+v", f)
+		}
+	}
 }

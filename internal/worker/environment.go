@@ -195,9 +195,14 @@ func (e *Environment) initialization() string {
 // init starts a process and waits for the end of its INIT.
 func (e *Environment) init(ctx context.Context, phase string, limit time.Duration) (initOutcome, error) {
 	began := time.Now()
-	tpl := e.worker.templates.of(e)
-	if tpl != nil && e.fn.Snapshotted() {
-		return e.restoreFrom(ctx, tpl, began)
+	var tpl *template
+	if e.fn.Restores() && e.fn.SnapStart.Optimized {
+		if tpl = e.worker.templates.restorable(ctx, e); tpl != nil {
+			return e.restoreFrom(ctx, tpl, time.Now())
+		}
+		began = time.Now()
+	} else {
+		tpl = e.worker.templates.of(e)
 	}
 	e.log.initStart(e.runtime, phase)
 	if tpl != nil {

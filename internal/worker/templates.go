@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/record"
@@ -56,10 +57,11 @@ type templateKey struct {
 	artifact   string
 	tenant     string
 	isolation  record.Isolation
+	restores   bool // as SnapStart's snapshot
 }
 
 func (e *Environment) templateKey() templateKey {
-	return templateKey{e.fn.ID, e.fn.Version, e.fn.Generation, e.fn.Artifact, e.tenant, e.isolation}
+	return templateKey{e.fn.ID, e.fn.Version, e.fn.Generation, e.fn.Artifact, e.tenant, e.isolation, e.fn.Restores()}
 }
 
 // template is one version's template, or the memory that it cannot have one.
@@ -75,6 +77,7 @@ type template struct {
 	maker   *Environment
 	used    time.Time
 	demand  demand
+	awaited atomic.Bool // somebody waits for it
 	parked  []*parkedCopy
 	parking int
 }
@@ -98,7 +101,7 @@ func newTemplates(w *Worker) *templates {
 // wanted reports whether environments like e may come from a template.
 func (t *templates) wanted(e *Environment) bool {
 	return e.runtime.Copies && !changesInterpreter(e.fn.Environment) &&
-		(e.fn.Snapshotted() || t.w.opts.Templates != TemplatesOff)
+		(e.fn.Restores() || t.w.opts.Templates != TemplatesOff)
 }
 
 // of returns the template of e's version, or nil.
@@ -128,7 +131,7 @@ func (t *templates) want(e *Environment) {
 		return
 	}
 	key := e.templateKey()
-	maker := &Environment{worker: t.w, fn: e.fn, tenant: e.tenant, isolation: e.isolation, runtime: e.runtime, restored: e.fn.Snapshotted()}
+	maker := &Environment{worker: t.w, fn: e.fn, tenant: e.tenant, isolation: e.isolation, runtime: e.runtime, restored: e.fn.Restores()}
 	tpl := &template{key: key, maker: maker, used: time.Now(), done: make(chan struct{})}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -149,15 +152,15 @@ func (t *templates) makeAll(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case tpl := <-t.queue:
-			t.hold(ctx)
+			t.hold(ctx, tpl)
 			t.make(ctx, tpl)
 		}
 	}
 }
 
 // hold waits while somebody waits for an INIT: a template helps later ones only.
-func (t *templates) hold(ctx context.Context) {
-	for until := time.Now().Add(templateHoldMax); len(t.w.inits) > 0 && time.Now().Before(until); {
+func (t *templates) hold(ctx context.Context, tpl *template) {
+	for until := time.Now().Add(templateHoldMax); len(t.w.inits) > 0 && !tpl.awaited.Load() && time.Now().Before(until); {
 		select {
 		case <-ctx.Done():
 			return
@@ -172,7 +175,7 @@ func (t *templates) run(ctx context.Context) {
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		for _, tpl := range t.surplus(time.Now()) {
-			t.give(tpl)
+			t.renew(tpl)
 		}
 		for _, c := range t.surplusCopies(time.Now()) {
 			c.destroy(t.w)
@@ -299,7 +302,7 @@ func (e *Environment) launchTemplate(ctx context.Context, kind string) (*process
 	spec.Argv, spec.Env, spec.Dir, spec.Template = argv, append(e.variables(), templateVariable+kind), e.runtime.Dir, true
 	// Whoever asks for a snapshot gets one of everything; elsewhere a function that has started
 	// threads is started as usual.
-	spec.Threads = e.runtime.Threads || e.fn.Snapshotted()
+	spec.Threads = e.runtime.Threads || e.fn.Restores()
 	program, err := box.Start(ctx, spec)
 	if err != nil {
 		w.destroySandbox(box)
@@ -331,7 +334,7 @@ func (t *templates) surplus(now time.Time) []*template {
 	for _, tpl := range t.all {
 		switch {
 		case tpl.made == nil && !tpl.refused:
-		case now.Sub(tpl.used) > templateForget, tpl.made != nil && now.After(tpl.maker.UsableUntil()), t.outdated(tpl):
+		case now.Sub(tpl.used) > templateForget && !(tpl.made != nil && tpl.maker.restored), tpl.made != nil && now.After(tpl.maker.UsableUntil()), t.outdated(tpl):
 			remove(tpl)
 		case tpl.made != nil:
 			bytes += tpl.made.MemoryBytes()
@@ -381,8 +384,16 @@ func (t *templates) reject(tpl *template, why error) {
 	t.discard(tpl, made)
 }
 
-// give gives a template up that is no longer in the registry.
-func (t *templates) give(tpl *template) {
+// renew gives a template up, and has it made again where a version's owner asked for it and its
+// credentials have become too old.
+func (t *templates) renew(tpl *template) {
+	if made := t.give(tpl); made && tpl.maker.restored && time.Now().After(tpl.maker.UsableUntil()) {
+		t.want(tpl.maker)
+	}
+}
+
+// give gives a template up that is no longer in the registry. It tells whether there was one.
+func (t *templates) give(tpl *template) bool {
 	t.mu.Lock()
 	made := tpl.made
 	tpl.made = nil
@@ -390,6 +401,7 @@ func (t *templates) give(tpl *template) {
 	if made != nil {
 		t.discard(tpl, made)
 	}
+	return made != nil
 }
 
 func (t *templates) discard(tpl *template, made sandbox.Template) {

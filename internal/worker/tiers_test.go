@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -349,6 +350,65 @@ func TestSnapStart(t *testing.T) {
 	}
 }
 
+// TestSnapStartAfterRestart: a version that says it is optimized is restored, though this process has no
+// snapshot of it yet; where none can be made that is told.
+func TestSnapStartAfterRestart(t *testing.T) {
+	for name, refuse := range map[string]error{"made again": nil, "cannot be": sandbox.ErrUnsupported} {
+		t.Run(name, func(t *testing.T) {
+			var lost atomic.Int32
+			h := newHost(t, workertest.Runtime(tells), func(o *worker.Options) {
+				copied(o)
+				o.Templates = worker.TemplatesOff
+				o.SnapshotLost = func(fn *record.Function, why error) {
+					lost.Add(1)
+					if fn.Version != "1" || !errors.Is(why, refuse) {
+						t.Errorf("lost %s: %v", fn.Version, why)
+					}
+				}
+			})
+			h.driver.TemplateErr = func() error { return refuse }
+			fn := snapshotted()
+			var all sync.WaitGroup
+			all.Go(func() { // as the node does at its start
+				if err := h.Remake(context.Background(), worker.StartSpec{Function: fn}); !errors.Is(err, refuse) {
+					t.Errorf("made again: %v", err)
+				}
+			})
+			for range 3 { // they come together, and one snapshot is made
+				all.Go(func() {
+					e, err := h.Start(context.Background(), worker.StartSpec{Function: fn})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer e.Destroy()
+					want := "AWS_LAMBDA_INITIALIZATION_TYPE=snap-start"
+					if refuse != nil {
+						want = "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand"
+					}
+					if answer := e.Invoke(invocation(`1`)); !strings.Contains(string(answer.Payload), want) {
+						t.Errorf("no %s in %s", want, answer.Payload)
+					}
+				})
+			}
+			all.Wait()
+			if (lost.Load() > 0) != (refuse != nil) {
+				t.Errorf("told %d times that it is lost", lost.Load())
+			}
+			if refuse == nil {
+				return
+			}
+			off := *fn
+			off.SnapStart.Optimized, off.State = false, record.StateActive
+			lost.Store(0)
+			h.start(t, &off).Destroy()
+			if lost.Load() != 0 {
+				t.Error("a version without a snapshot waits for it")
+			}
+		})
+	}
+}
+
 // TestSnapshot is made when Snapshot returns: the first environment is restored from it.
 func TestSnapshot(t *testing.T) {
 	run := workertest.Runtime(tells)
@@ -394,7 +454,6 @@ func TestSnapStartThatFails(t *testing.T) {
 		return run(ctx, p)
 	}, copied)
 	fn := snapshotted()
-	h.warm(t, fn)
 	if _, err := h.Start(context.Background(), worker.StartSpec{Function: fn}); !errors.Is(err, worker.ErrRestore) {
 		t.Errorf("%v", err)
 	}

@@ -177,6 +177,9 @@ type Options struct {
 	StartedMax int
 	// Templates says when function versions get templates; "" is TemplatesAuto.
 	Templates TemplatesMode
+	// SnapshotLost is told that a version with SnapStart starts on demand, because its snapshot
+	// could not be made again. May be nil.
+	SnapshotLost func(fn *record.Function, why error)
 	// TemplatesMax and TemplatesMemory bound them, on this host; 0 are the defaults.
 	TemplatesMax    int
 	TemplatesMemory int64
@@ -221,6 +224,9 @@ func New(opts Options) (*Worker, error) {
 	}
 	if opts.ParkedMax == 0 {
 		opts.ParkedMax = parkedMaxDefault
+	}
+	if opts.SnapshotLost == nil {
+		opts.SnapshotLost = func(*record.Function, error) {}
 	}
 	if opts.TemplatesMax == 0 {
 		opts.TemplatesMax = templatesMaxDefault

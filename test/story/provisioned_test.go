@@ -314,3 +314,33 @@ func TestProvisionedConcurrencyIsReserved(t *testing.T) {
 		t.Errorf("the bill has %q for what is provisioned: %v\n%s", rows[1][at], err, out)
 	}
 }
+
+// TestSnapStartAfterRestart: a version that says it is optimized is restored from its very first invoke on
+// when lambdad was killed and started again.
+func TestSnapStartAfterRestart(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("templates of the container driver need root")
+	}
+	h := house.Start(t)
+	c := h.Client(t)
+	name := c.Function(lambda.CreateFunctionInput{SnapStart: &types.SnapStart{ApplyOn: types.SnapStartApplyOnPublishedVersions}},
+		map[string]string{"app.py": "import os\ndef handler(event, context):\n    return os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']\n"})
+	version := publish(t, c, name)
+	if err := lambda.NewPublishedVersionActiveWaiter(c.Lambda, func(o *lambda.PublishedVersionActiveWaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
+		Wait(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: &name, Qualifier: &version}, provisionedMax); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		h.Kill()
+		h.Run()
+		got, err := c.Lambda.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: &name, Qualifier: &version})
+		if err != nil || got.State != types.StateActive || got.SnapStart.OptimizationStatus != types.SnapStartOptimizationStatusOn {
+			t.Fatalf("%v %+v, %v", got.State, got.SnapStart, err)
+		}
+		answer := c.Invoke(name+":"+version, `{}`)
+		if answer.Payload != `"snap-start"` || !strings.Contains(answer.Log, "Billed Restore Duration: ") || strings.Contains(answer.Log, "Init Duration: ") {
+			t.Errorf("answered %s %s, logged %s\n%s", answer.FunctionError, answer.Payload, answer.Log, h.Log())
+		}
+	}
+}
