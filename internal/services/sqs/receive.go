@@ -44,7 +44,7 @@ type Ask struct {
 // receive takes messages, and waits for them as long as it is asked to.
 func (s *Service) receive(ctx context.Context, q *queue, ask Ask) ([]Received, error) {
 	until := time.Now().Add(ask.Wait) // waiting is real, whatever clock the queue has
-	for {
+	for round := 0; ; round++ {
 		turn, next, batch, err := s.take(ctx, q, ask)
 		if err != nil {
 			return nil, err
@@ -55,13 +55,13 @@ func (s *Service) receive(ctx context.Context, q *queue, ask Ask) ([]Received, e
 			return got, err
 		}
 		left := time.Until(until)
+		if moved && (left > 0 || round < asideRounds) {
+			s.leave(q, turn)
+			continue
+		}
 		if left <= 0 || s.polls.Err() != nil {
 			s.leave(q, turn)
 			return nil, nil
-		}
-		if moved {
-			s.leave(q, turn)
-			continue
 		}
 		if next > 0 && next < left {
 			left = next
@@ -71,6 +71,10 @@ func (s *Service) receive(ctx context.Context, q *queue, ask Ask) ([]Received, e
 		}
 	}
 }
+
+// asideRounds bounds how often a receive that does not wait looks behind messages that had
+// to be moved first.
+const asideRounds = 8
 
 // take asks the queue's order. Without messages it joins those that wait, and tells
 // in how long time itself may bring some (0: it does not).

@@ -116,12 +116,13 @@ func (s *Service) deadLetters(q *queue) *queue {
 // bury moves messages that were received too often to the dead-letter queue.
 func (s *Service) bury(ctx context.Context, q *queue, sequences []flow.Sequence) {
 	dead := s.deadLetters(q)
-	for _, sequence := range sequences {
-		if dead == nil {
-			s.settle(q, []flow.Sequence{sequence}, false)
-			continue
-		}
-		if err := s.transfer(ctx, q, dead, sequence, q.name.ARN()); err != nil {
+	if dead == nil {
+		s.settle(q, sequences, false)
+		return
+	}
+	// Side by side: they share flushes of the disk. A FIFO queue's are of different groups.
+	for _, err := range together(len(sequences), func(i int) error { return s.transfer(ctx, q, dead, sequences[i], q.name.ARN()) }) {
+		if err != nil {
 			s.log.Warn("message not moved to the dead-letter queue", "queue", q.name.ARN(), "error", err)
 		}
 	}

@@ -28,6 +28,12 @@ const attemptsMax = 20_000
 // guide, "Amazon SQS visibility timeout").
 const VisibilityMax Instant = 12 * 3600 * 1000
 
+// asideMax bounds the dead and expired messages that one receive comes back with: its
+// caller has to move them before it asks again.
+const asideMax = 128
+
+func (b *Batch) full() bool { return len(b.Dead)+len(b.Expired) >= asideMax }
+
 // attempt is a receive that its caller may ask for again.
 type attempt struct {
 	at    Instant
@@ -77,7 +83,7 @@ func (f *Flow) Receive(now Instant, ask Ask) (Batch, error) {
 		return b, nil
 	}
 	var given []*entry // not before the end: those with no visibility timeout are ready at once
-	for len(given) < limit && len(f.ready) > 0 {
+	for len(given) < limit && len(f.ready) > 0 && !b.full() {
 		if e := f.ready[0]; f.pass(e, now, &b) {
 			f.move(e, leaving)
 			given = append(given, e)
@@ -91,7 +97,7 @@ func (f *Flow) Receive(now Instant, ask Ask) (Batch, error) {
 
 func (f *Flow) receiveGroups(now Instant, ask Ask, limit int, b *Batch) {
 	var given []*entry
-	for len(given) < limit && len(f.open) > 0 {
+	for len(given) < limit && len(f.open) > 0 && !b.full() {
 		e := f.open[0].head
 		for e != nil && e.state == ready && len(given) < limit {
 			if !f.pass(e, now, b) {
