@@ -92,7 +92,7 @@ func (c *Catalog) build(ctx context.Context, o AddOptions, spec Spec, work strin
 	switch {
 	case o.Layout != "":
 		in.Source = "layout " + o.Layout
-		image, err = fromLayout(o.Layout, in.Architecture)
+		image, err = fromLayout(o.Layout, "", in.Architecture)
 	case o.Image != "":
 		in.Source = "image " + o.Image
 		progress("ask the registry", 0, 0)
@@ -116,9 +116,11 @@ func (c *Catalog) build(ctx context.Context, o AddOptions, spec Spec, work strin
 			return fmt.Errorf("runtimes: add: %w", err)
 		}
 		in.Digest = digest.String()
-		if env, err = t.unpackImage(ctx, image, in.Architecture, progress); err != nil {
+		config, err := t.unpackImage(ctx, image, in.Architecture, progress)
+		if err != nil {
 			return fmt.Errorf("runtimes: add %s: %w", in.Identifier, err)
 		}
+		env = config.Config.Env
 	}
 	if o.Bootstrap != nil {
 		if t.bytes, err = sizeOf(root); err != nil {

@@ -26,6 +26,9 @@ const (
 	indexDepthMax = 3
 )
 
+// tagAnnotation names an image of a layout. Source: OCI image specification, "Pre-Defined Annotation Keys".
+const tagAnnotation = "org.opencontainers.image.ref.name"
+
 // Progress is told what is being done; total is 0 where it is not known.
 type Progress func(stage string, done, total int64)
 
@@ -76,7 +79,7 @@ func (d *documentBound) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // fromLayout finds the image for an architecture in an OCI image layout directory.
-func fromLayout(dir, architecture string) (v1.Image, error) {
+func fromLayout(dir, tag, architecture string) (v1.Image, error) {
 	if info, err := os.Stat(filepath.Join(dir, "index.json")); err != nil {
 		return nil, fmt.Errorf("runtimes: %s is not an OCI image layout: %w", dir, err)
 	} else if info.Size() > manifestMax {
@@ -86,7 +89,7 @@ func fromLayout(dir, architecture string) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtimes: %s is not an OCI image layout: %w", dir, err)
 	}
-	image, err := fromIndex(index, architecture, 0)
+	image, err := fromIndex(index, tag, architecture, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +99,8 @@ func fromLayout(dir, architecture string) (v1.Image, error) {
 	return image, nil
 }
 
-func fromIndex(index v1.ImageIndex, architecture string, depth int) (v1.Image, error) {
+// fromIndex finds an image; a tag, unless it is "", is that of the topmost entry.
+func fromIndex(index v1.ImageIndex, tag, architecture string, depth int) (v1.Image, error) {
 	if depth > indexDepthMax {
 		return nil, nil
 	}
@@ -107,6 +111,9 @@ func fromIndex(index v1.ImageIndex, architecture string, depth int) (v1.Image, e
 	want := platform(architecture)
 	for _, d := range manifest.Manifests {
 		if d.Size > manifestMax || d.Platform != nil && (d.Platform.OS != want.OS || d.Platform.Architecture != want.Architecture) {
+			continue
+		}
+		if tag != "" && d.Annotations[tagAnnotation] != tag {
 			continue
 		}
 		switch {
@@ -128,7 +135,7 @@ func fromIndex(index v1.ImageIndex, architecture string, depth int) (v1.Image, e
 			if got, err := below.Digest(); err != nil || got != d.Digest {
 				return nil, fmt.Errorf("%w: the index %s has the digest %s (%v)", ErrMismatch, d.Digest, got, err)
 			}
-			if image, err := fromIndex(below, architecture, depth+1); image != nil || err != nil {
+			if image, err := fromIndex(below, "", architecture, depth+1); image != nil || err != nil {
 				return image, err
 			}
 		}
@@ -136,8 +143,8 @@ func fromIndex(index v1.ImageIndex, architecture string, depth int) (v1.Image, e
 	return nil, nil
 }
 
-// unpackImage writes an image's file system and returns its environment.
-func (t *tree) unpackImage(ctx context.Context, image v1.Image, architecture string, progress Progress) (env []string, err error) {
+// unpackImage writes an image's file system and returns its configuration.
+func (t *tree) unpackImage(ctx context.Context, image v1.Image, architecture string, progress Progress) (config *v1.ConfigFile, err error) {
 	manifest, err := image.Manifest()
 	if err != nil {
 		return nil, fmt.Errorf("runtimes: image manifest: %w", err)
@@ -155,7 +162,7 @@ func (t *tree) unpackImage(ctx context.Context, image v1.Image, architecture str
 	if got, _, err := v1.SHA256(bytes.NewReader(raw)); err != nil || got != manifest.Config.Digest {
 		return nil, fmt.Errorf("%w: its configuration %s has the digest %s (%v)", ErrMismatch, manifest.Config.Digest, got, err)
 	}
-	config, err := v1.ParseConfigFile(bytes.NewReader(raw))
+	config, err = v1.ParseConfigFile(bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("%w: its configuration: %v", ErrMismatch, err)
 	}
@@ -171,7 +178,7 @@ func (t *tree) unpackImage(ctx context.Context, image v1.Image, architecture str
 	}
 	var total, done int64
 	for _, d := range manifest.Layers {
-		if !d.MediaType.IsLayer() || !d.MediaType.IsDistributable() || len(d.URLs) > 0 || d.Size < 0 || d.Size > treeBytesMax {
+		if !d.MediaType.IsLayer() || !d.MediaType.IsDistributable() || len(d.URLs) > 0 || d.Size < 0 || d.Size > t.bytesMax {
 			return nil, fmt.Errorf("%w: a layer of the kind %s", ErrMismatch, short(string(d.MediaType)))
 		}
 		total += d.Size
@@ -185,7 +192,7 @@ func (t *tree) unpackImage(ctx context.Context, image v1.Image, architecture str
 		done += d.Size
 	}
 	progress("unpack layers", done, total)
-	return config.Config.Env, nil
+	return config, nil
 }
 
 func platform(architecture string) v1.Platform {

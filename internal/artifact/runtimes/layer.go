@@ -45,7 +45,7 @@ func (t *tree) applyLayer(ctx context.Context, layer v1.Layer, claim layerClaim)
 		return fmt.Errorf("%w: layer %s: %v", ErrMismatch, want, err)
 	}
 	defer done()
-	unpacked := newDigester(plain, treeBytesMax)
+	unpacked := newDigester(plain, t.bytesMax)
 	if err := t.applyTar(ctx, unpacked); err != nil {
 		return fmt.Errorf("layer %s: %w", want, err)
 	}

@@ -32,12 +32,16 @@ type tree struct {
 	root  *os.Root
 	bytes int64
 	files int
+	// bytesMax bounds bytes.
+	bytesMax int64
 
 	dirName, dirAt string // the last directory resolved
 	buffer         []byte
 }
 
-func newTree(root *os.Root) *tree { return &tree{root: root, buffer: make([]byte, 128<<10)} }
+func newTree(root *os.Root) *tree {
+	return &tree{root: root, bytesMax: treeBytesMax, buffer: make([]byte, 128<<10)}
+}
 
 // cleanName checks a name from an archive.
 func cleanName(name string) (string, error) {
@@ -222,8 +226,8 @@ func (t *tree) write(ctx context.Context, at string, mode fs.FileMode, mtime tim
 			return err
 		}
 		n, err := r.Read(t.buffer)
-		if t.bytes += int64(n); t.bytes > treeBytesMax {
-			return fmt.Errorf("%w: more than %d bytes", artifact.ErrTooLarge, int64(treeBytesMax))
+		if t.bytes += int64(n); t.bytes > t.bytesMax {
+			return fmt.Errorf("%w: more than %d bytes", artifact.ErrTooLarge, t.bytesMax)
 		}
 		if _, werr := out.Write(t.buffer[:n]); werr != nil {
 			return fmt.Errorf("runtimes: unpack: %w", werr)
