@@ -120,9 +120,6 @@ func (h *Handler) idOfHost(host string) (string, bool) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, hosted := h.idOfHost(r.Host)
 	path := r.URL.EscapedPath()
-	if r.URL.RawPath == "" && r.RequestURI != "" {
-		path, _, _ = strings.Cut(r.RequestURI, "?") // as it was sent, bad escapes and all
-	}
 	if !hosted {
 		rest, ok := strings.CutPrefix(path, record.FunctionURLPath)
 		if !ok {
