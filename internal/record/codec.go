@@ -45,6 +45,7 @@ type storedFunction struct {
 	Environment *map[string]string `json:"env,omitempty"`
 
 	Layers []Layer `json:"lay,omitempty"`
+	Image  *Image  `json:"img,omitempty"`
 
 	SnapStart     string `json:"ss,omitempty"`
 	SnapStartDone bool   `json:"ssd,omitempty"`
@@ -82,7 +83,7 @@ func EncodeFunction(f *Function) ([]byte, error) {
 		Description: f.Description, Runtime: f.Runtime, RuntimeARN: f.RuntimeVersionARN, Handler: f.Handler, Role: f.Role,
 		TimeoutS: f.TimeoutS, MemoryMiB: f.MemoryMiB, TmpMiB: f.TmpMiB, Architecture: f.Architecture,
 		Artifact: f.Artifact, CodeSHA256: f.CodeSHA256, CodeBytes: f.CodeBytes, UnzippedBytes: f.UnzippedBytes,
-		Layers: f.Layers, SnapStart: f.SnapStart.ApplyOn, SnapStartDone: f.SnapStart.Optimized, DeadLetterARN: f.DeadLetterARN,
+		Layers: f.Layers, Image: f.Image, SnapStart: f.SnapStart.ApplyOn, SnapStartDone: f.SnapStart.Optimized, DeadLetterARN: f.DeadLetterARN,
 		Logging: storedLogging(f.Logging), TracingMode: f.TracingMode, Tags: f.Tags,
 		State: f.State, StateReason: f.StateReason, StateReasonCode: f.StateReasonCode,
 		Update: f.Update, UpdateReason: f.UpdateReason, UpdateReasonCode: f.UpdateReasonCode,
@@ -113,7 +114,7 @@ func DecodeFunction(b []byte) (*Function, error) {
 		Description: s.Description, Runtime: s.Runtime, RuntimeVersionARN: s.RuntimeARN, Handler: s.Handler, Role: s.Role,
 		TimeoutS: s.TimeoutS, MemoryMiB: s.MemoryMiB, TmpMiB: s.TmpMiB, Architecture: s.Architecture,
 		Artifact: s.Artifact, CodeSHA256: s.CodeSHA256, CodeBytes: s.CodeBytes, UnzippedBytes: s.UnzippedBytes,
-		Layers: s.Layers, SnapStart: SnapStart{ApplyOn: s.SnapStart, Optimized: s.SnapStartDone}, DeadLetterARN: s.DeadLetterARN,
+		Layers: s.Layers, Image: s.Image, SnapStart: SnapStart{ApplyOn: s.SnapStart, Optimized: s.SnapStartDone}, DeadLetterARN: s.DeadLetterARN,
 		Logging: Logging(s.Logging), TracingMode: s.TracingMode, Tags: s.Tags,
 		State: s.State, StateReason: s.StateReason, StateReasonCode: s.StateReasonCode,
 		Update: s.Update, UpdateReason: s.UpdateReason, UpdateReasonCode: s.UpdateReasonCode,

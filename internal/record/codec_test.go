@@ -43,8 +43,18 @@ func fill(t *testing.T, v reflect.Value) {
 			fill(t, field)
 		case reflect.Slice:
 			one := reflect.New(field.Type().Elem()).Elem()
-			fill(t, one)
+			if one.Kind() == reflect.String {
+				one.SetString("x" + v.Type().Field(i).Name)
+			} else {
+				fill(t, one)
+			}
 			field.Set(reflect.Append(field, one))
+		case reflect.Pointer:
+			if field.Type().Elem() == v.Type() {
+				continue // a second of its kind inside
+			}
+			field.Set(reflect.New(field.Type().Elem()))
+			fill(t, field.Elem())
 		default:
 			t.Fatalf("the test cannot fill %s", v.Type().Field(i).Name)
 		}

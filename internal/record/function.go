@@ -77,6 +77,10 @@ type Function struct {
 	// UnzippedBytes counts what the package takes unpacked.
 	UnzippedBytes int64
 
+	// Image is the code of a function with PackageType Image, which has no Artifact, Runtime or
+	// Handler; nil for a Zip.
+	Image *Image
+
 	// Environment is nil when never set; AWS then leaves it out.
 	Environment map[string]string
 
@@ -117,6 +121,7 @@ func (f *Function) Clone() *Function {
 	c.Environment = maps.Clone(f.Environment)
 	c.Tags = maps.Clone(f.Tags)
 	c.Layers = slices.Clone(f.Layers)
+	c.Image = f.Image.Clone()
 	return &c
 }
 

@@ -64,6 +64,9 @@ func listed(f *record.Function, qualifier string) *api.FunctionConfiguration {
 			SystemLogLevel:      unlessEmpty(f.Logging.SystemLevel),
 		},
 	}
+	if f.Image != nil {
+		showImage(out, f.Image)
+	}
 	out.Layers = shownLayers(f)
 	if f.DeadLetterARN != "" {
 		out.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: wire.Ptr(f.DeadLetterARN)}

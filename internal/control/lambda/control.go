@@ -87,6 +87,8 @@ type Options struct {
 	Destinations Destinations
 	// Sources is nil where there is nothing to poll.
 	Sources EventSources
+	// Images is nil where no function can have one.
+	Images Images
 	// Isolation is nil where there is one kind, and no tag that chooses.
 	Isolation Isolation
 	Limits    Limits
@@ -117,6 +119,9 @@ type Control struct {
 	log     *slog.Logger
 	signer  signer
 	settler *settler[record.Name]
+	// pulls settles functions with images.
+	pulls  *settler[record.Name]
+	images Images
 	// mappings settles event source mappings.
 	mappings *settler[record.Scoped]
 	// garbage holds a token while an artifact may have lost its last record.
@@ -155,6 +160,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		roles:     o.Roles,
 		authorize: o.Authorizer,
 		isolation: o.Isolation,
+		images:    o.Images,
 
 		destinations: o.Destinations,
 		sources:      o.Sources,
@@ -164,6 +170,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		log:          o.Log,
 		signer:       signer{secret: secret, now: o.Now},
 		settler:      newSettler[record.Name](o.SettleAfter),
+		pulls:        newSettler[record.Name](o.SettleAfter),
 		mappings:     newSettler[record.Scoped](o.SettleAfter),
 		garbage:      make(chan struct{}, 1),
 	}, nil
@@ -247,7 +254,10 @@ func (c *Control) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for range settleParallel {
-		wg.Go(func() { c.settleLoop(ctx) })
+		wg.Go(func() { c.settleLoop(ctx, c.settler) })
+	}
+	for range pullParallel {
+		wg.Go(func() { c.settleLoop(ctx, c.pulls) })
 	}
 	wg.Go(func() { c.settleMappings(ctx) })
 	wg.Go(func() { c.sweepLoop(ctx) })

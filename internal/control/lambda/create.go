@@ -35,6 +35,9 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 		return nil, err
 	}
 	f := withDefaults(n.ID)
+	if isImage(in) {
+		f.Image = &record.Image{}
+	}
 	if err := set.apply(f); err != nil {
 		return nil, err
 	}
@@ -50,26 +53,15 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 		return nil, fault(err)
 	}
 	// Only now: a refused request stores nothing.
-	zip, err := c.take(ctx, codeSource{
-		operation: "CreateFunction", zip: in.Code.ZipFile, s3: in.Code.S3Bucket != nil || in.Code.S3Key != nil || in.Code.S3ObjectVersion != nil,
-		imageURI: value(in.Code.ImageUri), kmsKey: value(in.Code.SourceKMSKeyArn),
-	}, true)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.checkCodeQuota(n.ID, zip.Bytes); err != nil {
-		c.maybeGarbage()
-		return nil, err
-	}
 	setArchitecture(f, in.Architectures)
-	setCode(f, zip)
-	if err := checkUnzipped(f); err != nil {
-		c.maybeGarbage()
+	if err := c.createCode(ctx, f, in); err != nil {
 		return nil, err
 	}
 	f.Tags = maps.Clone(in.Tags)
-	if err := c.resolveRuntime(ctx, f); err != nil {
-		c.log.Debug("a function is created that has no runtime here", "function", n.ARN(), "error", err)
+	if f.Image == nil {
+		if err := c.resolveRuntime(ctx, f); err != nil {
+			c.log.Debug("a function is created that has no runtime here", "function", n.ARN(), "error", err)
+		}
 	}
 	f.State, f.StateReason, f.StateReasonCode = record.StatePending, creatingReason, creatingCode
 	f.LastModified = c.now()
@@ -79,16 +71,33 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	return c.commitNew(ctx, f, value(in.Publish))
 }
 
+// createCode gives a new function the code that a request names.
+func (c *Control) createCode(ctx context.Context, f *record.Function, in *api.CreateFunctionRequest) error {
+	if isImage(in) {
+		return c.createImage(ctx, f, in)
+	}
+	zip, err := c.take(ctx, codeSource{
+		operation: "CreateFunction", zip: in.Code.ZipFile, s3: in.Code.S3Bucket != nil || in.Code.S3Key != nil || in.Code.S3ObjectVersion != nil,
+		imageURI: value(in.Code.ImageUri), kmsKey: value(in.Code.SourceKMSKeyArn),
+	}, true)
+	if err != nil {
+		return err
+	}
+	if err := c.checkCodeQuota(f.ID, zip.Bytes); err != nil {
+		c.maybeGarbage()
+		return err
+	}
+	setCode(f, zip)
+	if err := checkUnzipped(f); err != nil {
+		c.maybeGarbage()
+		return err
+	}
+	return nil
+}
+
 func (c *Control) checkCreate(ctx context.Context, account aws.AccountID, in *api.CreateFunctionRequest, set *settings) error {
-	if value(in.PackageType) == "Image" || (in.Code.ImageUri != nil && in.PackageType == nil) {
-		// There is no registry here yet, so no image exists. AWS's text for that.
-		return invalid("Source image %s does not exist. Provide a valid source image.", value(in.Code.ImageUri))
-	}
-	if in.Code.ImageUri != nil {
-		return invalid("Please don't provide ImageUri when creating a function with packageType Zip.")
-	}
-	if in.Runtime == nil || in.Handler == nil {
-		return invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	if err := checkPackageType(in); err != nil {
+		return err
 	}
 	if err := set.check(); err != nil {
 		return err

@@ -25,6 +25,9 @@ func (c *Control) getFunction(ctx context.Context, call *wire.Call, in *api.GetF
 			Location:       wire.Ptr(c.signer.location(call.Endpoint, artifact.Digest(s.Artifact))),
 		},
 	}
+	if s.Image != nil {
+		out.Code = imageLocation(s.Image)
+	}
 	tags := s.Tags
 	if s.Version != record.Latest {
 		latest, err := c.read(ctx, record.Name{ID: n.ID})

@@ -76,6 +76,9 @@ func publishFrom(f *record.Function, description string) (*record.Function, stor
 	v.Version = strconv.FormatUint(f.LastVersion, 10)
 	v.Description = description
 	v.Tags = nil
+	if v.Image != nil {
+		v.Image.Before = nil // the version serves nothing else meanwhile
+	}
 	v.LastVersion, v.PublishedDescription = 0, ""
 	if f.State == record.StatePending || f.Update == record.UpdateInProgress || v.Snapshotted() {
 		v.State, v.StateReason, v.StateReasonCode = record.StatePending, creatingReason, creatingCode

@@ -43,6 +43,7 @@ type settings struct {
 	LoggingConfig    *api.LoggingConfig
 	SnapStart        *api.SnapStart
 	DeadLetterConfig *api.DeadLetterConfig
+	ImageConfig      *api.ImageConfig
 	Layers           []string // nil leaves what is there; read by Control.layersOf
 
 	unenforced
@@ -53,10 +54,10 @@ func settingsOfCreate(in *api.CreateFunctionRequest) settings {
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
 		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
-		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers,
+		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers, ImageConfig: in.ImageConfig,
 		unenforced: unenforced{
 			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn,
-			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig,
+			FileSystemConfigs: in.FileSystemConfigs,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 			CodeSigningConfigArn: in.CodeSigningConfigArn, TenancyConfig: in.TenancyConfig, PublishTo: in.PublishTo,
 		},
@@ -68,10 +69,10 @@ func settingsOfUpdate(in *api.UpdateFunctionConfigurationRequest) settings {
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
 		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
-		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers,
+		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers, ImageConfig: in.ImageConfig,
 		unenforced: unenforced{
 			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn,
-			FileSystemConfigs: in.FileSystemConfigs, ImageConfig: in.ImageConfig,
+			FileSystemConfigs: in.FileSystemConfigs,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 		},
 	}
@@ -128,6 +129,9 @@ func (s *settings) apply(f *record.Function) error {
 			f.SnapStart.ApplyOn = record.SnapStartVersions
 		}
 	}
+	if err := s.applyImage(f); err != nil {
+		return err
+	}
 	if err := checkSnapStart(f); err != nil {
 		return err
 	}
@@ -180,7 +184,7 @@ func sameSettings(a, b *record.Function) bool {
 		a.TimeoutS == b.TimeoutS && a.MemoryMiB == b.MemoryMiB && a.TmpMiB == b.TmpMiB &&
 		a.Architecture == b.Architecture && a.Artifact == b.Artifact &&
 		(a.Environment == nil) == (b.Environment == nil) && maps.Equal(a.Environment, b.Environment) &&
-		a.Logging == b.Logging && a.TracingMode == b.TracingMode && a.SnapStart.ApplyOn == b.SnapStart.ApplyOn && a.DeadLetterARN == b.DeadLetterARN && slices.Equal(a.Layers, b.Layers)
+		a.Logging == b.Logging && a.TracingMode == b.TracingMode && a.SnapStart.ApplyOn == b.SnapStart.ApplyOn && a.DeadLetterARN == b.DeadLetterARN && slices.Equal(a.Layers, b.Layers) && a.Image.Same(b.Image)
 }
 
 func setString(to *string, from *string) {

@@ -52,6 +52,7 @@ func TestCreateRefusals(t *testing.T) {
 		{"two sources", func(in *api.CreateFunctionRequest) { in.Code.S3Bucket = wire.Ptr("b") }, "InvalidParameterValueException", "Please do not provide other FunctionCode parameters when providing a ZipFile."},
 		{"image", func(in *api.CreateFunctionRequest) {
 			in.PackageType, in.Code = wire.Ptr("Image"), &api.FunctionCode{ImageUri: wire.Ptr("example/x:1")}
+			in.Runtime, in.Handler = nil, nil
 		}, "InvalidParameterValueException", "Source image example/x:1 does not exist. Provide a valid source image."},
 		{"layers", func(in *api.CreateFunctionRequest) {
 			in.Layers = []string{"arn:aws:lambda:us-east-1:111111111111:layer:l:1"}

@@ -119,7 +119,11 @@ func (c *Control) noticeChange(ch record.Change) {
 	// because the runtime may have been added since.
 	again := ch.Before == nil && f.State == record.StateFailed && f.StateReasonCode == codeInvalidRuntime
 	if unsettled(f) || again {
-		c.settler.add(record.Name{ID: ch.ID, Qualifier: ch.Version}, time.Now().Add(c.settler.after))
+		line := c.settler
+		if f.Image != nil {
+			line = c.pulls // so that no other function waits for an image
+		}
+		line.add(record.Name{ID: ch.ID, Qualifier: ch.Version}, time.Now().Add(c.settler.after))
 	}
 }
 
@@ -127,8 +131,8 @@ func unsettled(f *record.Function) bool {
 	return f.State == record.StatePending || f.Update == record.UpdateInProgress
 }
 
-func (c *Control) settleLoop(ctx context.Context) {
-	c.settler.run(ctx, c.settle, func(n record.Name, err error) {
+func (c *Control) settleLoop(ctx context.Context, line *settler[record.Name]) {
+	line.run(ctx, c.settle, func(n record.Name, err error) {
 		c.log.Warn("a function could not be settled and waits again", "function", n.ARN(), "error", err)
 	})
 }
@@ -167,7 +171,9 @@ func (c *Control) settle(ctx context.Context, n record.Name) error {
 func (c *Control) settleFunction(ctx context.Context, f *record.Function) bool {
 	before := f.Clone()
 	reason, code := "", ""
-	if err := c.resolveRuntime(ctx, f); err != nil {
+	if f.Image != nil {
+		reason, code = c.settleImage(ctx, f)
+	} else if err := c.resolveRuntime(ctx, f); err != nil {
 		reason, code = err.Error(), codeInvalidRuntime
 		if errors.Is(err, runtimes.ErrWrongArchitecture) {
 			code = codeInvalidConfiguration

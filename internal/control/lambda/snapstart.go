@@ -26,6 +26,9 @@ func checkSnapStart(f *record.Function) error {
 	if f.SnapStart.ApplyOn == "" {
 		return nil
 	}
+	if f.Image != nil {
+		return invalid("SnapStart is not supported for functions with packageType Image.")
+	}
 	if !slices.Contains(snapStartRuntimes(), f.Runtime) {
 		return invalid("%s is not supported for SnapStart enabled functions.", f.Runtime)
 	}

@@ -54,7 +54,7 @@ func (c *Control) sweepLoop(ctx context.Context) {
 // meanwhile is seen in one of them. Layers come last: a function that was just given one is not
 // seen, but the layer is.
 func (c *Control) sweep(ctx context.Context) (int, error) {
-	used := map[artifact.Digest]bool{}
+	used, images := map[artifact.Digest]bool{}, map[artifact.Digest]bool{}
 	for after, more := "", true; more; {
 		var page []store.Record
 		var err error
@@ -69,6 +69,9 @@ func (c *Control) sweep(ctx context.Context) (int, error) {
 				return 0, err
 			}
 			used[artifact.Digest(f.Artifact)] = true
+			for i := f.Image; i != nil; i = i.Before {
+				images[artifact.Digest(i.Digest)] = true
+			}
 			for _, l := range f.Layers {
 				used[artifact.Digest(l.Artifact)] = true
 			}
@@ -79,5 +82,10 @@ func (c *Control) sweep(ctx context.Context) (int, error) {
 	}); err != nil {
 		return 0, err
 	}
-	return c.artifacts.Sweep(func(d artifact.Digest) bool { return used[d] })
+	removed, err := c.artifacts.Sweep(func(d artifact.Digest) bool { return used[d] })
+	if err != nil || c.images == nil {
+		return removed, err
+	}
+	gone, err := c.images.Sweep(ctx, func(d artifact.Digest) bool { return images[d] })
+	return removed + gone, err
 }

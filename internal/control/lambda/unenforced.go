@@ -16,7 +16,6 @@ type unenforced struct {
 	VpcConfig              *api.VpcConfig
 	KMSKeyArn              *string
 	FileSystemConfigs      []api.FileSystemConfig
-	ImageConfig            *api.ImageConfig
 	CapacityProviderConfig *api.CapacityProviderConfig
 	DurableConfig          *api.DurableConfig
 	CodeSigningConfigArn   *string
@@ -49,8 +48,6 @@ func (u *unenforced) check() error {
 		return refused("KMSKeyArn")
 	case len(u.FileSystemConfigs) > 0:
 		return refused("FileSystemConfigs")
-	case u.ImageConfig != nil && (len(u.ImageConfig.Command) > 0 || len(u.ImageConfig.EntryPoint) > 0 || value(u.ImageConfig.WorkingDirectory) != ""):
-		return refused("ImageConfig")
 	case u.CapacityProviderConfig != nil:
 		return refused("CapacityProviderConfig")
 	case u.DurableConfig != nil:

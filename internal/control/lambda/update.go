@@ -126,8 +126,8 @@ func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *a
 	if err != nil {
 		return nil, err
 	}
-	if in.ImageUri != nil {
-		return nil, invalid("Please don't provide ImageUri when updating a function with packageType Zip.")
+	if (in.ImageUri != nil) != (stored.Image != nil) {
+		return nil, otherPackageType(stored.Function)
 	}
 	if in.PublishTo != nil {
 		return nil, refused("PublishTo")
@@ -137,21 +137,19 @@ func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *a
 		return nil, err
 	}
 	dryRun := value(in.DryRun)
-	zip, err := c.take(ctx, codeSource{
-		operation: "UpdateFunctionCode", zip: in.ZipFile, s3: in.S3Bucket != nil || in.S3Key != nil || in.S3ObjectVersion != nil,
-		kmsKey: value(in.SourceKMSKeyArn),
-	}, !dryRun)
+	take := c.takeUpdate
+	if stored.Image != nil {
+		take = c.takeImage
+	}
+	set, err := take(ctx, stored.Function, in)
 	if err != nil {
 		return nil, err
 	}
 	if dryRun {
 		f := stored.Clone()
-		setCode(f, zip)
+		set(f)
 		setArchitecture(f, in.Architectures)
 		return configuration(f, ""), nil
-	}
-	if err := c.checkCodeQuota(n.ID, zip.Bytes-stored.CodeBytes); err != nil {
-		return nil, err
 	}
 
 	var version *record.Function
@@ -160,7 +158,9 @@ func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *a
 		if err := mayChange(f, in.RevisionId); err != nil {
 			return nil, err
 		}
-		setCode(f, zip)
+		if set(f); f.Image == nil != (stored.Image == nil) {
+			return nil, updateInProgress(f.ID) // removed and made again meanwhile, of the other type
+		}
 		if err := checkUnzipped(f); err != nil {
 			c.maybeGarbage()
 			return nil, err
@@ -194,6 +194,23 @@ func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *a
 		return configuration(version, version.Version), nil
 	}
 	return configuration(f, ""), nil
+}
+
+// takeUpdate stores the package of an update, unless it is a dry run.
+func (c *Control) takeUpdate(ctx context.Context, f *record.Function, in *api.UpdateFunctionCodeRequest) (func(*record.Function), error) {
+	zip, err := c.take(ctx, codeSource{
+		operation: "UpdateFunctionCode", zip: in.ZipFile, s3: in.S3Bucket != nil || in.S3Key != nil || in.S3ObjectVersion != nil,
+		kmsKey: value(in.SourceKMSKeyArn),
+	}, !value(in.DryRun))
+	if err != nil {
+		return nil, err
+	}
+	if !value(in.DryRun) {
+		if err := c.checkCodeQuota(f.ID, zip.Bytes-f.CodeBytes); err != nil {
+			return nil, err
+		}
+	}
+	return func(f *record.Function) { setCode(f, zip) }, nil
 }
 
 // publishedSame returns the last published version if it has the code and the settings
