@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lambdad/lambdad/internal/poller/destination"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/worker"
 )
@@ -71,6 +72,9 @@ type Config struct {
 	// EventTimeScale stretches the pauses and ages of asynchronous invokes: 0.01 makes a minute
 	// of AWS's 0.6 seconds, for tests.
 	EventTimeScale float64 `koanf:"event-time-scale"`
+	// Endpoint are SERVICE=URL settings: where destinations of asynchronous invokes answer that are
+	// not here, which are sns, events and s3.
+	Endpoint []string `koanf:"endpoint"`
 	// CredentialsTTL is how long a function's temporary credentials live.
 	CredentialsTTL time.Duration `koanf:"credentials-ttl"`
 	// PendingWindow is how long a new or changed function stays Pending or InProgress.
@@ -142,6 +146,9 @@ func (c *Config) Check() error {
 	}
 	if !(c.EventTimeScale > 0 && c.EventTimeScale <= 1) {
 		errs = append(errs, fmt.Errorf("--event-time-scale is %v: it must be above 0 and at most 1", c.EventTimeScale))
+	}
+	if _, err := destination.ParseEndpoints(c.Endpoint); err != nil {
+		errs = append(errs, fmt.Errorf("--endpoint: %w", err))
 	}
 	if c.MemoryMiB < 0 {
 		errs = append(errs, fmt.Errorf("--memory is %d: it must be 0 (automatic) or a number of MiB", c.MemoryMiB))

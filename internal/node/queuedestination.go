@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
@@ -21,7 +20,7 @@ func (d destinations) checkQueue(ctx context.Context, scope record.Scope, roleAR
 	if !ok || name.FIFO() { // Source: Lambda developer guide, "Adding a destination": standard queues
 		return fmt.Errorf("The destination ARN %s is invalid.", destination)
 	}
-	err := d.n.queues.MaySend(ctx, d.n.callAs(scope, roleARN, "lambdad"), destination)
+	err := d.n.queues.MaySend(ctx, d.n.callAs(scope, "sqs", roleARN, "lambdad"), destination)
 	switch {
 	case errors.Is(err, sqs.ErrNoQueue):
 		return fmt.Errorf("The destination ARN %s is invalid.", destination)
@@ -33,20 +32,16 @@ func (d destinations) checkQueue(ctx context.Context, scope record.Scope, roleAR
 
 // sendToQueue sends an invocation record, or a dead letter, with the rights of the function's role.
 func (d destinations) sendToQueue(ctx context.Context, m *async.Delivery) error {
-	call := d.n.callAs(record.Scope{Account: m.From.Account, Region: m.From.Region}, m.Role, m.From.Name)
+	call := d.n.callAs(record.Scope{Account: m.From.Account, Region: m.From.Region}, "sqs", m.Role, m.From.Name)
 	if err := d.n.queues.MaySend(ctx, call, m.Destination); err != nil {
 		return fmt.Errorf("%w: %w", errDestination, err)
 	}
 	out := sqs.Outgoing{Body: string(m.Body), Trace: m.TraceID, Sender: call.Principal.UserID}
-	if m.DeadLetter != nil {
-		out.Attributes = map[string]sqs.Attribute{
-			"RequestID":    {Type: "String", Text: string(m.RequestID)},
-			"ErrorCode":    {Type: "Number", Text: strconv.Itoa(m.DeadLetter.ErrorCode)},
-			"ErrorMessage": {Type: "String", Text: m.DeadLetter.ErrorMessage},
+	for _, a := range letterAttributes(m) {
+		if out.Attributes == nil {
+			out.Attributes = map[string]sqs.Attribute{}
 		}
-		if m.DeadLetter.ErrorMessage == "" {
-			delete(out.Attributes, "ErrorMessage") // SQS has no empty attributes
-		}
+		out.Attributes[a.Name] = sqs.Attribute{Type: a.Type, Text: a.Value}
 	}
 	if _, err := d.n.queues.Send(ctx, m.Destination, out); err != nil {
 		return fmt.Errorf("%w: %w", errDestination, err)
@@ -54,10 +49,10 @@ func (d destinations) sendToQueue(ctx context.Context, m *async.Delivery) error 
 	return nil
 }
 
-// callAs is a call of SQS as a function makes it with its role.
-func (n *node) callAs(scope record.Scope, roleARN, session string) *wire.Call {
+// callAs is a call of a service as a function makes it with its role.
+func (n *node) callAs(scope record.Scope, service, roleARN, session string) *wire.Call {
 	call := &wire.Call{
-		RequestID: aws.NewRequestID(), Service: "sqs", Account: scope.Account, Region: scope.Region, Received: time.Now(), SecureTransport: true,
+		RequestID: aws.NewRequestID(), Service: service, Account: scope.Account, Region: scope.Region, Received: time.Now(), SecureTransport: true,
 		Principal: aws.Principal{Type: aws.PrincipalAssumedRole, Account: scope.Account, ARN: roleARN, UserID: string(scope.Account)},
 	}
 	role, ok := n.authority.RoleTrust(roleARN)
