@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 
@@ -43,6 +44,11 @@ type Aliases interface {
 	Refresh(ctx context.Context, key record.Qualified) (*record.Alias, bool, error)
 }
 
+// Recursions is the view of what becomes of functions' recursive loops.
+type Recursions interface {
+	Get(key record.Qualified) (*record.Recursion, bool)
+}
+
 // Invoker runs an invoke in an environment: *assignment.Assigner.
 type Invoker interface {
 	Invoke(fn *record.Function, tenantID string, in *worker.Invocation) (worker.Result, error)
@@ -55,6 +61,8 @@ type Meter interface {
 	Ended(fn *record.Function, tenantID string)
 	// Throttled tells of an invoke that was answered 429.
 	Throttled(fn *record.Function, tenantID string)
+	// Recursed tells of an invoke that was stopped because it is part of a recursive loop.
+	Recursed(fn *record.Function)
 }
 
 // Options are a frontend's doors.
@@ -63,11 +71,14 @@ type Options struct {
 	Aliases   Aliases
 	Invoker   Invoker
 	Events    Events
-	Meter     Meter // nil: nobody is told
+	// Recursions is nil where every function's loops are stopped.
+	Recursions Recursions
+	Meter      Meter // nil: nobody is told
 	// CrossAccount lets callers of other accounts in: they have been authorised.
 	CrossAccount bool
 	// Concurrency is what each account may run at once; 0 is Lambda's default.
 	Concurrency int
+	Log         *slog.Logger // nil: discard
 }
 
 // Frontend answers Invoke.
@@ -76,8 +87,10 @@ type Frontend struct {
 	aliases   Aliases
 	invoker   Invoker
 	events    Events
+	loops     Recursions
 	meter     Meter
 	counter   *counting.Counter
+	log       *slog.Logger
 
 	crossAccount bool
 }
@@ -90,7 +103,10 @@ func New(opts Options) (*Frontend, error) {
 	if opts.Meter == nil {
 		opts.Meter = unmetered{}
 	}
-	return &Frontend{functions: opts.Functions, aliases: opts.Aliases, invoker: opts.Invoker, events: opts.Events, meter: opts.Meter, counter: counting.New(opts.Concurrency), crossAccount: opts.CrossAccount}, nil
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Frontend{functions: opts.Functions, aliases: opts.Aliases, invoker: opts.Invoker, events: opts.Events, loops: opts.Recursions, log: opts.Log, meter: opts.Meter, counter: counting.New(opts.Concurrency), crossAccount: opts.CrossAccount}, nil
 }
 
 // Reserve sets a share of the account's concurrency aside for a version, which is what its

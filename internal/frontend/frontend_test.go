@@ -168,7 +168,7 @@ func TestInvokeResolves(t *testing.T) {
 			if i.in.FunctionARN != tc.invoked || string(i.in.Payload) != "{}" || i.in.RequestID != "id" {
 				t.Errorf("invoked %+v", i.in)
 			}
-			if trace := call.AnswerHeader.Get("X-Amzn-Trace-Id"); trace != i.in.TraceID || !regexp.MustCompile(`^Root=1-5e34a614-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0$`).MatchString(trace) {
+			if trace := call.AnswerHeader.Get("X-Amzn-Trace-Id"); trace != i.in.TraceID || !regexp.MustCompile(`^Root=1-5e34a614-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0;Lineage=[0-9a-f]{8}:0$`).MatchString(trace) {
 				t.Errorf("trace %q", trace)
 			}
 		})

@@ -47,12 +47,16 @@ func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
 	if r.DryRun {
 		return Answer{}, nil
 	}
+	trace, err := f.lineage(fn, traceHeader(r.TraceID, fn.TracingMode, r.Received))
+	if err != nil {
+		return Answer{}, err
+	}
 	in := &worker.Invocation{
 		RequestID:     r.RequestID,
 		FunctionARN:   r.Name.ARN(),
 		Payload:       payload,
 		ClientContext: r.ClientContext,
-		TraceID:       traceHeader(r.TraceID, fn.TracingMode, r.Received),
+		TraceID:       trace,
 		WantTail:      r.WantTail,
 	}
 	res, err := f.admit(fn, in)

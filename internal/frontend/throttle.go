@@ -42,3 +42,4 @@ type unmetered struct{}
 func (unmetered) Began(*record.Function, string)     {}
 func (unmetered) Ended(*record.Function, string)     {}
 func (unmetered) Throttled(*record.Function, string) {}
+func (unmetered) Recursed(*record.Function)          {}

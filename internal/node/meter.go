@@ -17,6 +17,7 @@ type invokeMetrics struct {
 	billed   prometheus.Counter
 	gbBilled prometheus.Counter
 	cpu      prometheus.Counter
+	recursed prometheus.Counter
 }
 
 func newInvokeMetrics(m *telemetry.Metrics, stats func() assignment.Stats) *invokeMetrics {
@@ -28,9 +29,10 @@ func newInvokeMetrics(m *telemetry.Metrics, stats func() assignment.Stats) *invo
 		billed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "billed_seconds_total", Help: "Billed duration."}),
 		gbBilled: prometheus.NewCounter(prometheus.CounterOpts{Name: "billed_gb_seconds_total", Help: "Billed duration times memory size in GB."}),
 		cpu:      prometheus.NewCounter(prometheus.CounterOpts{Name: "cpu_seconds_total", Help: "Processor time of environments."}),
+		recursed: prometheus.NewCounter(prometheus.CounterOpts{Name: "recursive_dropped_total", Help: "Invokes stopped because they were part of a recursive loop."}),
 	}
 	room := m.Room("invoke")
-	room.MustRegister(im.invokes, im.duration, im.init, im.billed, im.gbBilled, im.cpu)
+	room.MustRegister(im.invokes, im.duration, im.init, im.billed, im.gbBilled, im.cpu, im.recursed)
 	gauge := func(name, help string, value func(assignment.Stats) int) {
 		m.Room("environment").MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(stats())) }))
 	}

@@ -50,6 +50,7 @@ type node struct {
 	reserved  *record.View[record.Qualified, record.Concurrency]
 	policies  *record.View[record.Qualified, record.Policy]
 	events    *record.View[record.Qualified, record.EventInvokeConfig]
+	loops     *record.View[record.Qualified, record.Recursion]
 	async     *async.Queue
 	urlView   *record.View[record.Qualified, record.FunctionURL]
 	urls      *functionurl.Handler
@@ -107,6 +108,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	n.functions = record.NewFunctions(n.storage.store, n.log)
 	n.aliases = record.Aliases.View(n.storage.store, n.log)
 	n.reserved = record.Concurrencies.View(n.storage.store, n.log)
+	n.loops = record.Recursions.View(n.storage.store, n.log)
 	n.policies = record.Policies.View(n.storage.store, n.log)
 	n.events = record.EventInvokeConfigs.View(n.storage.store, n.log)
 	n.urlView = record.FunctionURLs.View(n.storage.store, n.log)
@@ -193,7 +195,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Events: n.async, Meter: meter, CrossAccount: n.config.Auth != AuthNone, Concurrency: n.config.Concurrency})
+	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Events: n.async, Recursions: n.loops, Log: n.log, Meter: meter, CrossAccount: n.config.Auth != AuthNone, Concurrency: n.config.Concurrency})
 	if err != nil {
 		return err
 	}
@@ -209,7 +211,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	// Background work outlives ctx: it ends after the drain.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	failed := make(chan error, 8) // one for each start: none waits to tell
+	failed := make(chan error, 16) // one for each start: none waits to tell
 	start := func(what string, run func(context.Context) error) {
 		running.Go(func() {
 			if err := run(background); err != nil && background.Err() == nil {
@@ -220,10 +222,11 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	start("function records", n.functions.Run)
 	start("alias records", n.aliases.Run)
 	start("records of reserved concurrency", n.reserved.Run)
+	start("records of recursive loops", n.loops.Run)
 	start("policy records", n.policies.Run)
 	start("records of asynchronous invokes", n.events.Run)
 	start("records of function URLs", n.urlView.Run)
-	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.policies.Ready(), n.events.Ready(), n.urlView.Ready()} {
+	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.loops.Ready(), n.policies.Ready(), n.events.Ready(), n.urlView.Ready()} {
 		select {
 		case <-filled:
 		case err := <-failed:

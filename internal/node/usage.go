@@ -70,6 +70,9 @@ func (u *usageMeter) Throttled(fn *record.Function, tenantID string) {
 	u.usage.Throttled(usageKey(fn, tenantID))
 }
 
+// Recursed implements frontend.Meter.
+func (u *usageMeter) Recursed(fn *record.Function) { u.metrics.recursed.Inc() }
+
 func usageKey(fn *record.Function, tenantID string) metering.Key {
 	return metering.Key{
 		Account: fn.ID.Account, Region: fn.ID.Region, Function: fn.ID.Name,

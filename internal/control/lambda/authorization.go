@@ -156,6 +156,10 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:GetFunctionConcurrency", in.FunctionName, nil)}
 	case *api.DeleteFunctionConcurrencyRequest:
 		return []demand{c.onFunction(call, "lambda:DeleteFunctionConcurrency", in.FunctionName, nil)}
+	case *api.PutFunctionRecursionConfigRequest:
+		return []demand{c.onFunction(call, "lambda:PutFunctionRecursionConfig", in.FunctionName, nil)}
+	case *api.GetFunctionRecursionConfigRequest:
+		return []demand{c.onFunction(call, "lambda:GetFunctionRecursionConfig", in.FunctionName, nil)}
 	case *api.PutProvisionedConcurrencyConfigRequest:
 		return []demand{c.onFunction(call, "lambda:PutProvisionedConcurrencyConfig", in.FunctionName, in.Qualifier)}
 	case *api.GetProvisionedConcurrencyConfigRequest:

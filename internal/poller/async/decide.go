@@ -28,6 +28,9 @@ const (
 	retriesExhausted condition = "RetriesExhausted"
 	eventAgeExceeded condition = "EventAgeExceeded"
 	zeroReserved     condition = "ZeroReservedConcurrency"
+	// recursion is ours: AWS says that such events go to the on-failure destination, and not
+	// with which condition.
+	recursion condition = "RecursiveInvocation"
 )
 
 // outcome is what came of one attempt.
@@ -39,6 +42,7 @@ const (
 	failed                   // the function ran and failed
 	postponed                // the function did not run: throttled, or the system failed
 	gone                     // there is no such function any more
+	stopped                  // the function did not run, and never will: the event goes round in a loop
 )
 
 // action is what to do with the event next.
@@ -93,6 +97,8 @@ func decide(s settings, age time.Duration, attempts, leases int, o outcome) step
 		return step{action: actInvoke}
 	case ran:
 		return step{action: actFinish, condition: succeeded}
+	case stopped:
+		return step{action: actFinish, condition: recursion}
 	case gone:
 		return step{action: actDrop}
 	case failed:

@@ -36,6 +36,7 @@ func TestDecide(t *testing.T) {
 		"throttled":            {plain, 0, 0, 1, postponed, step{action: actPostpone, pause: time.Second}},
 		"throttled again":      {plain, 0, 0, 4, postponed, step{action: actPostpone, pause: 8 * time.Second}},
 		"throttled for long":   {plain, 0, 0, 1000, postponed, step{action: actPostpone, pause: 5 * time.Minute}},
+		"in a loop":            {plain, 0, 0, 1, stopped, step{action: actFinish, condition: recursion}},
 		"gone":                 {plain, 0, 0, 1, gone, step{action: actDrop}},
 	} {
 		if got := decide(tc.s, tc.age, tc.attempts, tc.leases, tc.o); got != tc.want {

@@ -66,6 +66,9 @@ func (t *try) deadLetter(c condition) *DeadLetter {
 		if c == zeroReserved {
 			letter.ErrorCode = 429
 		}
+		if c == recursion {
+			letter.ErrorCode = 400
+		}
 		return letter
 	}
 	var said struct {

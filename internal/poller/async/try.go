@@ -55,6 +55,7 @@ func (t *try) invoke(ctx context.Context) outcome {
 	})
 	var missing *api.ResourceNotFoundException
 	var throttle *api.TooManyRequestsException
+	var loop *api.RecursiveInvocationException
 	var fault wire.Fault
 	switch {
 	case errors.As(err, &missing):
@@ -63,6 +64,8 @@ func (t *try) invoke(ctx context.Context) outcome {
 	case errors.As(err, &throttle):
 		t.throttled = true
 		return postponed
+	case errors.As(err, &loop):
+		return stopped
 	case err != nil:
 		if !errors.As(err, &fault) {
 			t.queue.opts.Log.Error("an asynchronous invoke failed and is tried again", "function", t.event.Name.ARN(), "requestId", t.event.RequestID, "error", err)

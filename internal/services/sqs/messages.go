@@ -43,7 +43,7 @@ func digests(out *Outgoing, sent Sent) (attributes, system, sequence *string) {
 	if d := attributesDigest(out.Attributes); d != "" {
 		attributes = &d
 	}
-	if out.Trace != "" {
+	if out.Trace != "" && !out.tracedByHeader {
 		system = wire.Ptr(attributesDigest(map[string]Attribute{traceHeader: {Type: "String", Text: out.Trace}}))
 	}
 	if sent.Number != 0 {

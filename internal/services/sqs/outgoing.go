@@ -36,6 +36,9 @@ func (q *queue) outgoing(call *wire.Call, e *api.SendMessageBatchRequestEntry) (
 	if out.Trace, err = readTrace(e.MessageSystemAttributes); err != nil {
 		return out, err
 	}
+	if out.Trace == "" && validTrace(call.TraceID) {
+		out.Trace, out.tracedByHeader = call.TraceID, true
+	}
 	if limit := q.settings.Load().sizeMax; out.size() > limit {
 		return out, invalidValue("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", limit)
 	}
@@ -130,6 +133,16 @@ const tokenMax = 128
 // validToken is the form of group and deduplication ids: visible ASCII.
 func validToken(s string) bool {
 	return len(s) >= 1 && len(s) <= tokenMax && strings.IndexFunc(s, func(r rune) bool { return r < '!' || r > '~' }) < 0
+}
+
+// traceBytesMax bounds the header that a sender's SDK carries into a message.
+const traceBytesMax = 1024
+
+// validTrace tells a request's X-Amzn-Trace-Id that a message can keep: by it a loop through
+// functions and queues is found. Source: SQS developer guide, "Sending trace headers through
+// Amazon SQS".
+func validTrace(s string) bool {
+	return len(s) <= traceBytesMax && strings.Contains(s, "Root=") && strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }
 
 func readTrace(system map[string]api.MessageSystemAttributeValue) (string, error) {

@@ -15,6 +15,8 @@ type Outgoing struct {
 	Body       string
 	Attributes map[string]Attribute
 	Trace      string // AWSTraceHeader
+	// tracedByHeader: it is the request's, so the sender is not told its digest.
+	tracedByHeader bool
 	// Delay is the message's own; nil: the queue's.
 	Delay   *time.Duration
 	Group   string
