@@ -31,6 +31,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("runsc", d.Runsc, "gVisor's runsc, for the isolation gvisor; empty looks in DATA/tools, beside lambdad and in PATH")
 	f.String("firecracker", d.Firecracker, "Firecracker, for the isolation microvm; empty looks in DATA/tools, beside lambdad and in PATH; off: QEMU only")
 	f.String("runtimes", d.Runtimes, "exact: only the version a function names; nearest: the closest this machine has")
+	f.String("image-folder", d.ImageFolder, "folder of OCI layouts and archives of docker save that functions may name as their image (oci:PATH, docker-archive:PATH); empty allows none")
 	f.String("templates", d.Templates, "auto: start environments of a function seen before as copies of one after its INIT; off: only where SnapStart asks")
 	f.Int("started-runtimes", d.StartedRuntimes, "interpreters that wait for functions, at most; 0 starts none ahead")
 	f.String("egress", d.Egress, "let functions reach the internet: auto (where this machine can), on, off")

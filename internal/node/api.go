@@ -29,6 +29,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		Policies:     n.policies,
 		Artifacts:    n.storage.artifacts,
 		Runtimes:     n.storage.catalog,
+		Images:       n.storage.images,
 		Isolation:    n.isolation,
 		Destinations: destinations{n},
 		Domain:       n.config.Domain,

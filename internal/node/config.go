@@ -54,6 +54,9 @@ type Config struct {
 	// Runtimes is "exact" or "nearest": whether a runtime that this machine
 	// has not may be served by its nearest version of the language.
 	Runtimes string `koanf:"runtimes"`
+	// ImageFolder is where layout folders and archives may be that functions name as their
+	// image; "" allows none.
+	ImageFolder string `koanf:"image-folder"`
 	// Templates is "auto" or "off": whether environments of a function seen before are copies of
 	// one that has run its INIT. SnapStart does not depend on it.
 	Templates string `koanf:"templates"`
@@ -156,6 +159,9 @@ func (c *Config) Check() error {
 	if c.CredentialsTTL < 15*time.Minute+time.Minute {
 		// An environment is leased only if its credentials outlive the function's timeout.
 		errs = append(errs, fmt.Errorf("--credentials-ttl is %v: it must be at least 16m, a minute more than the longest function timeout", c.CredentialsTTL))
+	}
+	if c.ImageFolder != "" && !filepath.IsAbs(c.ImageFolder) {
+		errs = append(errs, fmt.Errorf("--image-folder is %q: use an absolute path", c.ImageFolder))
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {

@@ -160,6 +160,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	n.worker, err = worker.New(worker.Options{
 		Drivers:         n.isolation.drivers.driver,
 		Code:            n.storage.artifacts,
+		Images:          n.storage.images,
 		Runtimes:        n.storage.runtimeSource(aws.Region(n.config.Region), n.log),
 		Credentials:     functionCredentials{n.authority},
 		Logs:            n.logs,

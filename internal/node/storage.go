@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/lambdad/lambdad/internal/artifact"
+	"github.com/lambdad/lambdad/internal/artifact/images"
 	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/runtimeapi/client"
@@ -18,6 +19,7 @@ import (
 type storage struct {
 	store     *pebble.Store
 	artifacts *artifact.Store
+	images    *images.Store
 	catalog   *runtimes.Catalog
 	clients   client.Set
 }
@@ -43,6 +45,9 @@ func openStorage(c Config, log *slog.Logger) (_ *storage, err error) {
 		return nil, fmt.Errorf("open the store in %s: %w", c.Data, err)
 	}
 	if s.artifacts, err = artifact.Open(filepath.Join(c.Data, "artifacts"), artifact.Options{}); err != nil {
+		return nil, err
+	}
+	if s.images, err = images.Open(filepath.Join(c.Data, "images"), images.Options{Folder: c.ImageFolder}); err != nil {
 		return nil, err
 	}
 	if s.catalog, err = openCatalog(c); err != nil {

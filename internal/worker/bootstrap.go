@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/sandbox"
@@ -20,6 +21,9 @@ const (
 // command is what to start. It reports false when the runtime wants the code's own bootstrap
 // and there is none.
 func (e *Environment) command() (argv []string, ok bool) {
+	if e.fn.Image != nil {
+		return e.imageCommand()
+	}
 	if len(e.runtime.Argv) > 0 {
 		return e.runtime.Argv, true
 	}
@@ -39,11 +43,15 @@ func hasBootstrap(dir string) bool {
 
 // noBootstrap is how AWS's published runtime interface code says it: an INIT that failed
 // before anything ran.
-func noBootstrap() initOutcome {
+func (e *Environment) noBootstrap(argv []string) initOutcome {
+	looked := bootstrapInCode + " " + bootstrapInLayer
+	if e.fn.Image != nil {
+		looked = strings.Join(argv[:min(1, len(argv))], " ")
+	}
 	return initOutcome{
 		status:    StatusFailure,
 		errorType: "Runtime.InvalidEntrypoint",
-		text:      "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
+		text:      "Couldn't find valid bootstrap(s): [" + looked + "]",
 	}
 }
 

@@ -117,8 +117,8 @@ func (e *Environment) start(ctx context.Context) error {
 	defer cancel()
 	began := time.Now()
 	var err error
-	if e.runtime, err = w.opts.Runtimes.Runtime(ctx, runtimeWant(e.fn)); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrRuntime, e.fn.Runtime, err)
+	if e.runtime, err = w.runtimeOf(ctx, e.fn); err != nil {
+		return err
 	}
 	e.runtime.Isolation = e.isolation
 	if err := e.gather(ctx); err != nil {
@@ -148,6 +148,12 @@ func runtimeWant(fn *record.Function) RuntimeWant {
 
 // gather gets the code and the credentials.
 func (e *Environment) gather(ctx context.Context) error {
+	if e.fn.Image != nil {
+		if err := e.gatherImage(); err != nil {
+			return err
+		}
+		return e.renewCredentials(ctx)
+	}
 	var err error
 	var held []func()
 	e.releaseCode = func() {
@@ -213,7 +219,7 @@ func (e *Environment) init(ctx context.Context, phase string, limit time.Duratio
 	}
 	argv, ok := e.command()
 	if !ok {
-		o := noBootstrap()
+		o := e.noBootstrap(argv)
 		e.log.initDone(o.took, phase, o.status, o.errorType)
 		return o, nil
 	}

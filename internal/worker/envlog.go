@@ -86,7 +86,7 @@ func (l *envLog) initStart(rt Runtime, phase string) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	if !l.json {
-		if phase == phaseInit {
+		if phase == phaseInit && rt.Version != "" { // an image has none
 			l.platform(now, textLines{}.initStart(l.line[:0], rt))
 		}
 	} else {

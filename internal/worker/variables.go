@@ -24,7 +24,9 @@ const (
 // test_lambda_init_environment.
 func variablesOf(fn *record.Function, rt Runtime, stream telemetry.LogStreamID, creds TemporaryCredentials, initialization string) []string {
 	vars := baseVariables(Runtime{})
-	if strings.HasPrefix(fn.Runtime, "provided") {
+	if fn.Image != nil {
+		delete(vars, "LD_LIBRARY_PATH") // the image's own, if it has one
+	} else if strings.HasPrefix(fn.Runtime, "provided") {
 		if fn.Runtime == "provided.al2" { // the one whose image has no /var/lang
 			vars["LD_LIBRARY_PATH"] = strings.TrimPrefix(vars["LD_LIBRARY_PATH"], "/var/lang/lib:")
 			vars["PATH"] = strings.TrimPrefix(vars["PATH"], "/var/lang/bin:")
@@ -72,7 +74,10 @@ func variablesOf(fn *record.Function, rt Runtime, stream telemetry.LogStreamID, 
 		"LAMBDA_TASK_ROOT":                "/var/task",
 		"_HANDLER":                        fn.Handler,
 	})
-	if !strings.HasPrefix(fn.Runtime, "provided") {
+	if fn.Image != nil {
+		vars["AWS_EXECUTION_ENV"] = imageEnvironment
+		delete(vars, "_HANDLER") // an image's entry point tells its runtime
+	} else if !strings.HasPrefix(fn.Runtime, "provided") {
 		// Source: the recorded environments; the OS-only runtimes have none.
 		vars["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + fn.Runtime
 	}

@@ -158,6 +158,7 @@ type Options struct {
 	Drivers     func(context.Context, record.Isolation) (sandbox.Driver, error)
 	Code        Code
 	Runtimes    Runtimes
+	Images      Images // nil: no function has one
 	Credentials Credentials
 	Logs        telemetry.LogSink
 	// RuntimeAPI serves the Runtime API on a sandbox's listener; nil is runtimeapi.Serve.
@@ -281,9 +282,9 @@ type StartSpec struct {
 
 // Prepare parks sandboxes, and starts a runtime, ahead of a function's first invoke.
 func (w *Worker) Prepare(ctx context.Context, fn *record.Function, isolation record.Isolation) error {
-	rt, err := w.opts.Runtimes.Runtime(ctx, runtimeWant(fn))
+	rt, err := w.runtimeOf(ctx, fn)
 	if err != nil {
-		return fmt.Errorf("prepare %s: %w", fn.Runtime, err)
+		return fmt.Errorf("prepare %s: %w", fn.ID.Name, err)
 	}
 	rt.Isolation = isolation
 	w.lots.want(rt, false)
