@@ -22,6 +22,9 @@ import (
 // queueClients is how many clients ask at once, and queueBody what they send.
 const queueClients = 64
 
+// queueMessagesMax keeps what is received below the messages that SQS lets be in flight.
+const queueMessagesMax = 100_000
+
 var queueBody = strings.Repeat("m", 1024)
 
 // queueSide is one way to SQS.
@@ -78,7 +81,9 @@ func benchQueues(ctx context.Context, b *bench) error {
 // queueRates sends for a while, then receives everything, then deletes it.
 func queueRates(ctx context.Context, side queueSide, length time.Duration) (rates [3]float64, err error) {
 	stop := time.Now().Add(length)
-	if rates[0], err = crowd(func() (int, bool, error) { return 1, time.Now().Before(stop), side.send(ctx) }); err != nil {
+	var sent atomic.Int64
+	more := func() bool { return time.Now().Before(stop) && sent.Add(1) < queueMessagesMax }
+	if rates[0], err = crowd(func() (int, bool, error) { return 1, more(), side.send(ctx) }); err != nil {
 		return rates, err
 	}
 	var mu sync.Mutex
