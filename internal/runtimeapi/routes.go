@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -116,10 +117,13 @@ func (c *conn) answer(id []byte, to phase) bool {
 			return c.refuse(invalidResponseMode)
 		}
 		o.Streaming = true
+		if st := c.s.streamTo(); st != nil {
+			return c.answerStream(st, o)
+		}
 	}
 	b, err := c.readBody(c.s.opts.ResponseBytesMax, bodyTimeMax)
 	if errors.Is(err, errBodyTooLarge) {
-		o.tooLarge()
+		o.tooLarge(ResponseBytesMax)
 		c.s.finishAnswer(o)
 		return c.refuse(entityTooLarge)
 	}
@@ -131,12 +135,7 @@ func (c *conn) answer(id []byte, to phase) bool {
 		return false
 	}
 	o.Payload = b.data
-	if len(b.errorType) > 0 {
-		// The stream broke in the function: the trailer tells how.
-		o.ErrorType = validErrorType(b.errorType)
-		o.Payload = decodeErrorBody(b.errorBody)
-		o.ContentType = contentTypeJSON
-	}
+	o.trailed(&b)
 	o.Done = time.Now()
 	c.s.finishAnswer(o)
 	return c.write(statusAccepted)
@@ -144,11 +143,26 @@ func (c *conn) answer(id []byte, to phase) bool {
 
 // tooLarge makes o the error that AWS answers for a response over the bound.
 // Source: AWS's recorded answers, test_lambda_too_large_response.
-func (o *Outcome) tooLarge() {
-	o.ErrorType = "Function.ResponseSizeTooLarge"
+func (o *Outcome) tooLarge(limit int) {
+	o.fail("Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size ("+strconv.Itoa(limit)+" bytes).")
+}
+
+// fail makes o an error of the platform's. The message holds no character that JSON escapes.
+func (o *Outcome) fail(errorType, message string) {
+	o.ErrorType = errorType
 	o.ContentType = contentTypeJSON
-	o.Payload = []byte(`{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`)
+	o.Payload = []byte(`{"errorMessage":"` + message + `","errorType":"` + errorType + `"}`)
 	o.Done = time.Now()
+}
+
+// trailed takes what the trailer of a streamed answer told: that it broke in the function.
+func (o *Outcome) trailed(b *body) {
+	if len(b.errorType) == 0 {
+		return
+	}
+	o.ErrorType = validErrorType(b.errorType)
+	o.Payload = decodeErrorBody(b.errorBody)
+	o.ContentType = contentTypeJSON
 }
 
 // initError is POST init/error, and restore/error with its own phases.

@@ -52,6 +52,10 @@ type Invocation struct {
 	TenantID        string
 	ContentType     string // "" means application/json
 	Payload         []byte // not copied, not changed
+	// Stream, where set, takes an answer that the runtime streams.
+	Stream Stream
+
+	streaming *streaming // made by Invoke where Stream is set
 }
 
 // Outcome is what the runtime answered for one invocation.
@@ -65,6 +69,9 @@ type Outcome struct {
 	ErrorType string
 	// Streaming says that the runtime chose the streaming response mode.
 	Streaming bool
+	// Streamed counts the bytes that the invocation's Stream was given. Payload is then
+	// empty, or what the trailer told of an error in the midst of the answer.
+	Streamed int64
 	// FirstByte and Done are when the answer began and was complete.
 	FirstByte, Done time.Time
 }
@@ -151,11 +158,15 @@ type Session struct {
 type Options struct {
 	// ResponseBytesMax replaces the package's bound where it is not 0.
 	ResponseBytesMax int
+	// StreamBytesMax replaces ResponseStreamBytesMax where it is not 0.
+	StreamBytesMax int
 	// Gates are served only where they are wanted: restore/next exists under SnapStart
 	// only, as on AWS.
 	Gates Gates
 
 	headTime time.Duration // replaces headTimeMax in tests
+	// They replace StreamBurstBytes and StreamBytesPerSecond in tests.
+	streamBurst, streamPerSecond int
 }
 
 // Serve starts to accept on l. It returns at once; Close ends it and closes l.
@@ -163,8 +174,14 @@ func Serve(l net.Listener, opts Options) *Session {
 	if opts.ResponseBytesMax == 0 {
 		opts.ResponseBytesMax = ResponseBytesMax
 	}
+	if opts.StreamBytesMax == 0 {
+		opts.StreamBytesMax = ResponseStreamBytesMax
+	}
 	if opts.headTime == 0 {
 		opts.headTime = headTimeMax
+	}
+	if opts.streamBurst == 0 {
+		opts.streamBurst, opts.streamPerSecond = StreamBurstBytes, StreamBytesPerSecond
 	}
 	s := &Session{
 		listener: l,
@@ -215,6 +232,9 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) (*Outcome, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if inv.Stream != nil {
+		inv.streaming = newStreaming()
+	}
 	s.mu.Lock()
 	switch {
 	case s.dead || s.initErr != nil:
@@ -233,6 +253,17 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) (*Outcome, error)
 	if c != nil {
 		// Written by this goroutine: one switch less than waking the connection's.
 		c.deliver(ctx, inv)
+	}
+	if inv.Stream != nil {
+		o := inv.streaming.outcome(s, inv.Stream, ctx.Done())
+		switch {
+		case o != nil:
+			return o, nil
+		case ctx.Err() != nil:
+			s.kill()
+			return nil, ctx.Err()
+		}
+		return nil, ErrClosed
 	}
 	select {
 	case o := <-s.done:

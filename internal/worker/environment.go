@@ -73,15 +73,20 @@ type Invocation struct {
 	TraceID         string
 	// WantTail asks for the last 4 KiB of the log.
 	WantTail bool
+	// Stream, where set, takes an answer that the function streams, while it runs.
+	Stream runtimeapi.Stream
 }
 
 // Result is what came of an invoke.
 type Result struct {
+	// Payload is the answer or the error; of what was streamed, only the error that ended it.
 	Payload     []byte
 	ContentType string
 	// FunctionError is "" or "Unhandled". Source: recorded answers know no other.
 	FunctionError string
-	LogTail       []byte
+	// ErrorType says what an Unhandled error was, e.g. "Sandbox.Timedout".
+	ErrorType string
+	LogTail   []byte
 	// Reusable is false when the environment must be destroyed.
 	Reusable bool
 	// Undelivered: the environment was dead before it saw the invoke, which can
@@ -406,5 +411,6 @@ func toRuntime(in *Invocation, deadline time.Time, tenant string) *runtimeapi.In
 		TenantID:        tenant,
 		ContentType:     in.ContentType,
 		Payload:         in.Payload,
+		Stream:          in.Stream,
 	}
 }

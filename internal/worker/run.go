@@ -101,7 +101,7 @@ func (r *invokeRun) invoke() {
 	case r.outcome.ErrorType != "":
 		r.status, r.errorType = StatusError, r.outcome.ErrorType
 	case len(r.payload) > runtimeapi.ResponseBytesMax:
-		// A streamed answer, which Invoke gives as a whole: the bound of whole answers
+		// A streamed answer to an invoke that wants it as a whole: the bound of whole answers
 		// holds. Source: the recorded test_lambda_too_large_response.
 		r.status, r.errorType = StatusError, "Function.ResponseSizeTooLarge"
 		r.payload = []byte(`{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`)
@@ -128,7 +128,7 @@ func (r *invokeRun) timeOut() {
 	r.failure = &failure{timeout: r.env.timeout()}
 	// Source: recorded answers of November 2025.
 	text := string(appendSeconds([]byte("RequestId: "+string(r.in.RequestID)+" Error: Task timed out after "), r.env.timeout())) + " seconds"
-	r.payload = errorPayload("Sandbox.Timedout", text)
+	r.payload = errorPayload(errorTypeTimedOut, text)
 }
 
 func (r *invokeRun) fail(status, errorType, text string) {
@@ -167,16 +167,25 @@ func (r *invokeRun) finish() []byte {
 		showStatus:   r.failure != nil,
 		trace:        r.trace,
 	}
-	tail := e.log.end(&rep, r.failure, len(r.payload))
+	tail := e.log.end(&rep, r.failure, r.bytesOut())
 	if m := e.worker.opts.Meter; m != nil {
 		m.Invoked(Metered{
 			Function: e.fn.ID, Version: e.fn.Version, TenantID: e.tenant, Architecture: e.fn.Architecture, RequestID: r.in.RequestID, Began: r.began,
 			Duration: r.duration, Init: r.init, Restore: r.restore.whole, Billed: rep.billed(), CPU: cpu,
-			MemoryMiB: rep.memoryMiB, MaxMemoryMiB: rep.maxMemoryMiB, TmpMiB: e.fn.TmpMiB, BytesOut: len(r.payload),
+			MemoryMiB: rep.memoryMiB, MaxMemoryMiB: rep.maxMemoryMiB, TmpMiB: e.fn.TmpMiB, BytesOut: r.bytesOut(),
 			Status: r.status, ErrorType: r.errorType, Provisioned: e.provisioned,
 		})
 	}
 	return tail
+}
+
+// bytesOut is the answer's length, with what was streamed.
+func (r *invokeRun) bytesOut() int {
+	n := len(r.payload)
+	if r.outcome != nil {
+		n += int(r.outcome.Streamed)
+	}
+	return n
 }
 
 // maxMemoryMiB is the environment's peak; a function that ran out of memory used all of it.
@@ -198,10 +207,16 @@ func (r *invokeRun) result() Result {
 		res.ContentType = r.outcome.ContentType
 	}
 	if r.status != StatusSuccess {
-		res.FunctionError = functionErrorUnhandled
+		res.FunctionError, res.ErrorType = functionErrorUnhandled, r.errorType
+		if r.status == StatusTimeout {
+			res.ErrorType = errorTypeTimedOut
+		}
 	}
 	return res
 }
+
+// errorTypeTimedOut is what answers call a timeout; logs give it a status instead.
+const errorTypeTimedOut = "Sandbox.Timedout"
 
 // errorPayload is the platform's own error document. Source: recorded answers,
 // with the members in this order.
