@@ -32,6 +32,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		Images:       n.storage.images,
 		Isolation:    n.isolation,
 		Destinations: destinations{n},
+		Sources:      eventSources{n},
 		Domain:       n.config.Domain,
 		Limits:       lambda.Limits{ConcurrentExecutions: n.config.Concurrency, MemoryMiB: n.memoryMiB},
 		SettleAfter:  n.config.PendingWindow,
@@ -49,6 +50,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 	functions := n.control.Handlers()
 	functions.Invoke = n.frontend.Invoke
 	functions.InvokeAsync = n.frontend.InvokeAsync
+	functions.InvokeWithResponseStream = n.frontend.InvokeWithResponseStream
 
 	// The code in sandboxes gets the services and downloads, not the node's own state.
 	inside := internalRoutes{lambda.CodePath: n.control.CodeHandler(), record.FunctionURLPath: n.urls}

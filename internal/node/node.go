@@ -18,6 +18,7 @@ import (
 	"github.com/lambdad/lambdad/internal/frontend/functionurl"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/poller/async"
+	"github.com/lambdad/lambdad/internal/poller/sqspoller"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/services/sqs"
 	"github.com/lambdad/lambdad/internal/telemetry"
@@ -39,36 +40,38 @@ const (
 
 // node is one assembled lambdad.
 type node struct {
-	config    Config
-	log       *slog.Logger
-	storage   *storage
-	authority *iam.Authority
-	logs      *logs.Logs
-	usage     *metering.Meter
-	functions *record.Functions
-	aliases   *record.View[record.Qualified, record.Alias]
-	reserved  *record.View[record.Qualified, record.Concurrency]
-	policies  *record.View[record.Qualified, record.Policy]
-	events    *record.View[record.Qualified, record.EventInvokeConfig]
-	loops     *record.View[record.Qualified, record.Recursion]
-	async     *async.Queue
-	urlView   *record.View[record.Qualified, record.FunctionURL]
-	urls      *functionurl.Handler
-	isolation *isolation
-	memoryMiB int // what all environments together may promise
-	worker    *worker.Worker
-	assigner  *assignment.Assigner
-	frontend  *frontend.Frontend
-	control   *lambda.Control
-	queues    *sqs.Service
-	services  []*wire.Service
-	api       *wire.Server // for clients
-	inside    *wire.Server // for the code in sandboxes
-	metrics   *telemetry.Metrics
-	prepare   *preparer
-	snapshots *snapshotter
-	provision *assignment.Provisioner
-	phase     phase
+	config      Config
+	log         *slog.Logger
+	storage     *storage
+	authority   *iam.Authority
+	logs        *logs.Logs
+	usage       *metering.Meter
+	functions   *record.Functions
+	aliases     *record.View[record.Qualified, record.Alias]
+	reserved    *record.View[record.Qualified, record.Concurrency]
+	policies    *record.View[record.Qualified, record.Policy]
+	events      *record.View[record.Qualified, record.EventInvokeConfig]
+	loops       *record.View[record.Qualified, record.Recursion]
+	async       *async.Queue
+	mappings    *record.View[record.Scoped, record.Mapping]
+	queuePoller *sqspoller.Poller
+	urlView     *record.View[record.Qualified, record.FunctionURL]
+	urls        *functionurl.Handler
+	isolation   *isolation
+	memoryMiB   int // what all environments together may promise
+	worker      *worker.Worker
+	assigner    *assignment.Assigner
+	frontend    *frontend.Frontend
+	control     *lambda.Control
+	queues      *sqs.Service
+	services    []*wire.Service
+	api         *wire.Server // for clients
+	inside      *wire.Server // for the code in sandboxes
+	metrics     *telemetry.Metrics
+	prepare     *preparer
+	snapshots   *snapshotter
+	provision   *assignment.Provisioner
+	phase       phase
 }
 
 // Run assembles a node and runs it until ctx ends, then drains it. It returns nil
@@ -112,6 +115,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	n.policies = record.Policies.View(n.storage.store, n.log)
 	n.events = record.EventInvokeConfigs.View(n.storage.store, n.log)
 	n.urlView = record.FunctionURLs.View(n.storage.store, n.log)
+	n.mappings = record.Mappings.View(n.storage.store, n.log)
 	if err := n.assembleInvokePath(ctx); err != nil {
 		return err
 	}
@@ -201,6 +205,12 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		return err
 	}
 	n.reserved.Subscribe(n.reservedChanged)
+	n.queuePoller, err = sqspoller.New(sqspoller.Options{
+		Mappings: n.mappings, Functions: n.functions, Queues: eventSources{n}, Invoke: n.frontend.Run, Log: n.log,
+	})
+	if err != nil {
+		return err
+	}
 	n.urls, err = functionurl.New(functionurl.Options{
 		URLs: n.urlView, Policies: n.policies, Aliases: n.aliases, Authority: n.authority, Invoke: n.frontend.Run, Domain: n.config.Domain, Log: n.log,
 	})
@@ -227,7 +237,8 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	start("policy records", n.policies.Run)
 	start("records of asynchronous invokes", n.events.Run)
 	start("records of function URLs", n.urlView.Run)
-	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.loops.Ready(), n.policies.Ready(), n.events.Ready(), n.urlView.Ready()} {
+	start("records of event source mappings", n.mappings.Run)
+	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.loops.Ready(), n.policies.Ready(), n.events.Ready(), n.urlView.Ready(), n.mappings.Ready()} {
 		select {
 		case <-filled:
 		case err := <-failed:
@@ -246,6 +257,12 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	// What waits is taken up until the drain begins.
 	start("asynchronous invokes", func(life context.Context) error {
 		if err := n.async.Run(ctx, life); !errors.Is(err, ctx.Err()) {
+			return err
+		}
+		return nil
+	})
+	start("polling of queues", func(life context.Context) error {
+		if err := n.queuePoller.Run(ctx, life); !errors.Is(err, ctx.Err()) {
 			return err
 		}
 		return nil
