@@ -108,7 +108,7 @@ var words = map[string]*regexp.Regexp{
 
 // kinds of placeholders whose values have a form.
 var kinds = map[string]string{
-	"code-sha256":  `[A-Za-z0-9+/]{43}=`,
+	"code-sha256":  `(?:[A-Za-z0-9+/]{43}=|[0-9a-f]{64})`, // of an image in hex
 	"code-sha-256": `[A-Za-z0-9+/]{43}=`,
 	"uuid":         `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`,
 }
