@@ -24,6 +24,10 @@ func (s *service) writeOperations(b *bytes.Buffer) error {
 		if op.Output != nil {
 			result = "(*" + exported(op.Output.Shape) + ", error)"
 		}
+		if event := s.eventShape(op); event != "" {
+			fmt.Fprintf(&body, "%s func(ctx context.Context, call *wire.Call, in *%s, answer wire.EventStream[*%s, *%s]) error\n", name, inputType(op), exported(op.Output.Shape), exported(event))
+			continue
+		}
 		fmt.Fprintf(&body, "%s func(ctx context.Context, call *wire.Call, in *%s) %s\n", name, inputType(op), result)
 	}
 	body.WriteString("}\n")
@@ -82,7 +86,7 @@ func (s *service) writeOperation(b *bytes.Buffer, op *model.Operation) {
 	if status == 0 {
 		status = 200
 	}
-	handle, output, wrapper, stream := "HandleNoOutput", "", "", false
+	slot, handle, output, wrapper := "Handle", "HandleNoOutput", "", ""
 	if s.Query != nil && s.Query.Operations[op.Name] != nil && s.Query.Operations[op.Name].Output != nil {
 		wrapper = s.Query.Operations[op.Name].Output.ResultWrapper
 	}
@@ -91,21 +95,34 @@ func (s *service) writeOperation(b *bytes.Buffer, op *model.Operation) {
 		if op.Output.ResultWrapper != "" {
 			wrapper = op.Output.ResultWrapper
 		}
-		for _, m := range s.Model.Shapes[op.Output.Shape].Members {
-			stream = stream || m.EventStream || s.Model.Shapes[m.Shape].EventStream
-		}
+	}
+	if s.eventShape(op) != "" {
+		slot, handle = "Stream", "HandleStream"
 	}
 	over := s.Overrides.Operations[op.Name]
 	noAuth := op.AuthType == "none" || slices.Contains(op.Auth, "smithy.api#noAuth")
 	writeFields(b, "", []literal{
 		{"Name", text(op.Name)}, {"Method", text(op.HTTP.Method)}, {"URI", text(op.HTTP.RequestURI)}, {"Status", strconv.Itoa(status)},
-		{"NoAuth", boolean(noAuth)}, {"EventStream", boolean(stream)}, {"ResultWrapper", text(wrapper)},
+		{"NoAuth", boolean(noAuth)}, {"ResultWrapper", text(wrapper)},
 		{"Compressed", boolean(slices.Contains(op.Compression.Encodings, "gzip"))},
 		{"BodyMax", integer(over.BodyMax)}, {"BodyMaxName", text(over.Name)},
 		{"HasInput", boolean(op.Input != nil)},
 		{"NewInput", fmt.Sprintf("func() shape.Structure { return new(%s) }", inputType(op))},
-		{"Output", output}, {"Handle", fmt.Sprintf("wire.%s(h.%s)", handle, op.Name)},
+		{"Output", output}, {slot, fmt.Sprintf("wire.%s(h.%s)", handle, op.Name)},
 	})
+}
+
+// eventShape is the union of the events that an operation answers with, "" if it does not.
+func (s *service) eventShape(op *model.Operation) string {
+	if op.Output == nil {
+		return ""
+	}
+	for _, m := range s.Model.Shapes[op.Output.Shape].Members {
+		if m.EventStream || s.Model.Shapes[m.Shape].EventStream {
+			return m.Shape
+		}
+	}
+	return ""
 }
 
 // protocols are the protocols of the model as Go identifiers.

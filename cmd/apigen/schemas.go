@@ -82,7 +82,7 @@ var kindIdents = map[shape.Kind]string{
 var locationIdents = map[shape.Location]string{
 	shape.LocationHeader: "shape.LocationHeader", shape.LocationHeaders: "shape.LocationHeaders", shape.LocationQuery: "shape.LocationQuery",
 	shape.LocationURI: "shape.LocationURI", shape.LocationStatusCode: "shape.LocationStatusCode", shape.LocationPayload: "shape.LocationPayload",
-	shape.LocationEventHeader: "shape.LocationEventHeader",
+	shape.LocationEventHeader: "shape.LocationEventHeader", shape.LocationEventPayload: "shape.LocationEventPayload",
 }
 
 var timestampIdents = map[shape.TimestampFormat]string{

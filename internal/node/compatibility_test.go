@@ -69,7 +69,7 @@ func operationsTable(t *testing.T) string {
 	for _, s := range n.services {
 		var built, refused []string
 		for _, op := range s.Operations {
-			if op.Handle != nil {
+			if op.Built() {
 				built = append(built, op.Name)
 			} else {
 				refused = append(refused, op.Name)

@@ -67,7 +67,7 @@ func (x *exchange) serve() error {
 	if err != nil {
 		return err
 	}
-	if x.op.Handle == nil || x.op.EventStream {
+	if !x.op.Built() || x.op.Stream != nil && x.codec.protocol() != RestJSON {
 		// Before anything else is asked of the request: no input would make it work.
 		return NewFault(http.StatusNotImplemented, "NotImplementedException",
 			"The operation %s of %s is not implemented by lambdad.", x.op.Name, x.endpoint.ServiceID)
@@ -85,6 +85,9 @@ func (x *exchange) serve() error {
 	ctx := x.r.Context()
 	if err := x.admit(ctx, call, in); err != nil {
 		return err
+	}
+	if x.op.Stream != nil {
+		return x.op.Stream(ctx, call, in, &events{x: x})
 	}
 	out, err := x.op.Handle(ctx, call, in)
 	if err != nil {

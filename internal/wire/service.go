@@ -67,9 +67,7 @@ type Operation struct {
 	URI    string // as the model writes it, with labels and literal query
 	Status int    // of success
 	// NoAuth operations are called without credentials.
-	NoAuth bool
-	// EventStream operations answer with a stream of events.
-	EventStream   bool
+	NoAuth        bool
 	ResultWrapper string // of the query protocol
 	Compressed    bool   // gzip request bodies are accepted
 	BodyMax       int64  // bounds the body where the service's bound does not
@@ -79,9 +77,14 @@ type Operation struct {
 	HasInput bool
 	NewInput func() shape.Structure
 	Output   *shape.Schema // nil: no output
-	// Handle is nil when the operation is not built.
+	// Handle, or Stream where the answer is a stream of events, is nil when the operation
+	// is not built.
 	Handle OperationFunc
+	Stream StreamFunc
 }
+
+// Built reports whether the operation has a handler.
+func (op *Operation) Built() bool { return op.Handle != nil || op.Stream != nil }
 
 // Pointer is the constraint that *T is a structure.
 type Pointer[T any] interface {

@@ -84,9 +84,7 @@ type Result struct {
 	ContentType string
 	// FunctionError is "" or "Unhandled". Source: recorded answers know no other.
 	FunctionError string
-	// ErrorType says what an Unhandled error was, e.g. "Sandbox.Timedout".
-	ErrorType string
-	LogTail   []byte
+	LogTail       []byte
 	// Reusable is false when the environment must be destroyed.
 	Reusable bool
 	// Undelivered: the environment was dead before it saw the invoke, which can

@@ -128,7 +128,7 @@ func (r *invokeRun) timeOut() {
 	r.failure = &failure{timeout: r.env.timeout()}
 	// Source: recorded answers of November 2025.
 	text := string(appendSeconds([]byte("RequestId: "+string(r.in.RequestID)+" Error: Task timed out after "), r.env.timeout())) + " seconds"
-	r.payload = errorPayload(errorTypeTimedOut, text)
+	r.payload = errorPayload("Sandbox.Timedout", text)
 }
 
 func (r *invokeRun) fail(status, errorType, text string) {
@@ -207,16 +207,10 @@ func (r *invokeRun) result() Result {
 		res.ContentType = r.outcome.ContentType
 	}
 	if r.status != StatusSuccess {
-		res.FunctionError, res.ErrorType = functionErrorUnhandled, r.errorType
-		if r.status == StatusTimeout {
-			res.ErrorType = errorTypeTimedOut
-		}
+		res.FunctionError = functionErrorUnhandled
 	}
 	return res
 }
-
-// errorTypeTimedOut is what answers call a timeout; logs give it a status instead.
-const errorTypeTimedOut = "Sandbox.Timedout"
 
 // errorPayload is the platform's own error document. Source: recorded answers,
 // with the members in this order.

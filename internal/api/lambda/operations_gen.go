@@ -59,7 +59,7 @@ type Handlers struct {
 	GetRuntimeManagementConfig             func(ctx context.Context, call *wire.Call, in *GetRuntimeManagementConfigRequest) (*GetRuntimeManagementConfigResponse, error)
 	Invoke                                 func(ctx context.Context, call *wire.Call, in *InvocationRequest) (*InvocationResponse, error)
 	InvokeAsync                            func(ctx context.Context, call *wire.Call, in *InvokeAsyncRequest) (*InvokeAsyncResponse, error)
-	InvokeWithResponseStream               func(ctx context.Context, call *wire.Call, in *InvokeWithResponseStreamRequest) (*InvokeWithResponseStreamResponse, error)
+	InvokeWithResponseStream               func(ctx context.Context, call *wire.Call, in *InvokeWithResponseStreamRequest, answer wire.EventStream[*InvokeWithResponseStreamResponse, *InvokeWithResponseStreamResponseEvent]) error
 	ListAliases                            func(ctx context.Context, call *wire.Call, in *ListAliasesRequest) (*ListAliasesResponse, error)
 	ListCapacityProviders                  func(ctx context.Context, call *wire.Call, in *ListCapacityProvidersRequest) (*ListCapacityProvidersResponse, error)
 	ListCodeSigningConfigs                 func(ctx context.Context, call *wire.Call, in *ListCodeSigningConfigsRequest) (*ListCodeSigningConfigsResponse, error)

@@ -1885,9 +1885,8 @@ var schemaInvokeAsyncResponse = shape.Schema{
 var schemaInvokeResponseStreamUpdate = shape.Schema{
 	Name:    "InvokeResponseStreamUpdate",
 	Payload: -1,
-	HasBody: true,
 	Members: []shape.Member{
-		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob, Sensitive: true},
+		{Name: "Payload", WireName: "Payload", Shape: "Blob", Kind: shape.KindBlob, Location: shape.LocationEventPayload, Sensitive: true},
 	},
 }
 

@@ -79,7 +79,7 @@ type Handlers struct {
 	GetLogEvents                             func(ctx context.Context, call *wire.Call, in *GetLogEventsRequest) (*GetLogEventsResponse, error)
 	GetLogFields                             func(ctx context.Context, call *wire.Call, in *GetLogFieldsRequest) (*GetLogFieldsResponse, error)
 	GetLogGroupFields                        func(ctx context.Context, call *wire.Call, in *GetLogGroupFieldsRequest) (*GetLogGroupFieldsResponse, error)
-	GetLogObject                             func(ctx context.Context, call *wire.Call, in *GetLogObjectRequest) (*GetLogObjectResponse, error)
+	GetLogObject                             func(ctx context.Context, call *wire.Call, in *GetLogObjectRequest, answer wire.EventStream[*GetLogObjectResponse, *GetLogObjectResponseStream]) error
 	GetLogRecord                             func(ctx context.Context, call *wire.Call, in *GetLogRecordRequest) (*GetLogRecordResponse, error)
 	GetLookupTable                           func(ctx context.Context, call *wire.Call, in *GetLookupTableRequest) (*GetLookupTableResponse, error)
 	GetQueryResults                          func(ctx context.Context, call *wire.Call, in *GetQueryResultsRequest) (*GetQueryResultsResponse, error)
@@ -114,7 +114,7 @@ type Handlers struct {
 	PutRetentionPolicy                       func(ctx context.Context, call *wire.Call, in *PutRetentionPolicyRequest) error
 	PutSubscriptionFilter                    func(ctx context.Context, call *wire.Call, in *PutSubscriptionFilterRequest) error
 	PutTransformer                           func(ctx context.Context, call *wire.Call, in *PutTransformerRequest) error
-	StartLiveTail                            func(ctx context.Context, call *wire.Call, in *StartLiveTailRequest) (*StartLiveTailResponse, error)
+	StartLiveTail                            func(ctx context.Context, call *wire.Call, in *StartLiveTailRequest, answer wire.EventStream[*StartLiveTailResponse, *StartLiveTailResponseStream]) error
 	StartQuery                               func(ctx context.Context, call *wire.Call, in *StartQueryRequest) (*StartQueryResponse, error)
 	StopQuery                                func(ctx context.Context, call *wire.Call, in *StopQueryRequest) (*StopQueryResponse, error)
 	TagLogGroup                              func(ctx context.Context, call *wire.Call, in *TagLogGroupRequest) error

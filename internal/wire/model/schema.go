@@ -101,6 +101,9 @@ func (m *Model) member(name string, r *Ref) (*shape.Member, error) {
 	if r.EventHeader {
 		member.Location = shape.LocationEventHeader
 	}
+	if r.EventPayload {
+		member.Location = shape.LocationEventPayload
+	}
 	if r.LocationName != "" || r.Location == "headers" {
 		member.WireName = r.LocationName // no prefix means every header
 	}

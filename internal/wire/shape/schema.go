@@ -38,14 +38,15 @@ func (k Kind) String() string {
 type Location uint8
 
 const (
-	LocationBody        Location = iota
-	LocationHeader               // one header
-	LocationHeaders              // a map: every header that begins with the name
-	LocationQuery                // one query parameter, or every one for a map
-	LocationURI                  // a label of the path
-	LocationStatusCode           // the status of the answer
-	LocationPayload              // the whole body
-	LocationEventHeader          // a header of an event in a stream
+	LocationBody         Location = iota
+	LocationHeader                // one header
+	LocationHeaders               // a map: every header that begins with the name
+	LocationQuery                 // one query parameter, or every one for a map
+	LocationURI                   // a label of the path
+	LocationStatusCode            // the status of the answer
+	LocationPayload               // the whole body
+	LocationEventHeader           // a header of an event in a stream
+	LocationEventPayload          // the whole payload of such an event
 )
 
 // TimestampFormat is how a time is written.
