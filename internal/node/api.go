@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	apilambda "github.com/lambdad/lambdad/internal/api/lambda"
 	apilogs "github.com/lambdad/lambdad/internal/api/logs"
 	apists "github.com/lambdad/lambdad/internal/api/sts"
+	"github.com/lambdad/lambdad/internal/artifact/signature"
 	"github.com/lambdad/lambdad/internal/aws"
 	controliam "github.com/lambdad/lambdad/internal/control/iam"
 	"github.com/lambdad/lambdad/internal/control/lambda"
@@ -23,6 +25,10 @@ import (
 
 // assembleAPI fills the slots of the generated services and puts a server before them.
 func (n *node) assembleAPI(ctx context.Context) (err error) {
+	publishers, err := signature.ReadProfiles(n.config.SigningProfile)
+	if err != nil {
+		return fmt.Errorf("--signing-profile: %w", err)
+	}
 	options := lambda.Options{
 		Store:        n.storage.store,
 		Functions:    n.functions,
@@ -32,6 +38,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		Images:       n.storage.images,
 		Isolation:    n.isolation,
 		Destinations: destinations{n},
+		Signatures:   publishers,
 		Sources:      eventSources{n},
 		Domain:       n.config.Domain,
 		Limits:       lambda.Limits{ConcurrentExecutions: n.config.Concurrency, MemoryMiB: n.memoryMiB},

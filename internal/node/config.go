@@ -78,6 +78,8 @@ type Config struct {
 	// Endpoint are SERVICE=URL settings: where destinations of asynchronous invokes answer that are
 	// not here, which are sns, events and s3.
 	Endpoint []string `koanf:"endpoint"`
+	// SigningProfile are ARN=FILE settings: the certificates of the publishers that code signing configs name.
+	SigningProfile []string `koanf:"signing-profile"`
 	// CredentialsTTL is how long a function's temporary credentials live.
 	CredentialsTTL time.Duration `koanf:"credentials-ttl"`
 	// PendingWindow is how long a new or changed function stays Pending or InProgress.

@@ -89,6 +89,22 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunction(call, "lambda:GetFunction", in.FunctionName, in.Qualifier)}
 	case *api.GetFunctionConfigurationRequest:
 		return []demand{c.onFunction(call, "lambda:GetFunctionConfiguration", in.FunctionName, in.Qualifier)}
+	case *api.CreateCodeSigningConfigRequest:
+		return onNewSigning(call, in)
+	case *api.GetCodeSigningConfigRequest:
+		return []demand{c.onSigning("lambda:GetCodeSigningConfig", in.CodeSigningConfigArn)}
+	case *api.UpdateCodeSigningConfigRequest:
+		return []demand{c.onSigning("lambda:UpdateCodeSigningConfig", in.CodeSigningConfigArn)}
+	case *api.DeleteCodeSigningConfigRequest:
+		return []demand{c.onSigning("lambda:DeleteCodeSigningConfig", in.CodeSigningConfigArn)}
+	case *api.ListFunctionsByCodeSigningConfigRequest:
+		return []demand{c.onSigning("lambda:ListFunctionsByCodeSigningConfig", in.CodeSigningConfigArn)}
+	case *api.PutFunctionCodeSigningConfigRequest:
+		own := c.onFunction(call, "lambda:PutFunctionCodeSigningConfig", in.FunctionName, nil)
+		own.conditions = with(own.conditions, configurationKeys(nil, nil, in.CodeSigningConfigArn))
+		return []demand{own, c.onSigning(own.action, in.CodeSigningConfigArn)}
+	case *api.DeleteFunctionCodeSigningConfigRequest:
+		return []demand{c.onFunction(call, "lambda:DeleteFunctionCodeSigningConfig", in.FunctionName, nil)}
 	case *api.GetFunctionCodeSigningConfigRequest:
 		return []demand{c.onFunction(call, "lambda:GetFunctionCodeSigningConfig", in.FunctionName, nil)}
 	case *api.PublishVersionRequest:
@@ -169,6 +185,8 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 	case *api.ListProvisionedConcurrencyConfigsRequest:
 		return []demand{c.onFunction(call, "lambda:ListProvisionedConcurrencyConfigs", in.FunctionName, nil)}
 	case *api.InvocationRequest:
+		return []demand{c.onFunction(call, "lambda:InvokeFunction", in.FunctionName, in.Qualifier)}
+	case *api.InvokeWithResponseStreamRequest:
 		return []demand{c.onFunction(call, "lambda:InvokeFunction", in.FunctionName, in.Qualifier)}
 	case *api.CreateEventSourceMappingRequest:
 		return c.onNewMapping(call, in)

@@ -73,6 +73,7 @@ func TestDemands(t *testing.T) {
 		{"ListFunctions", &api.ListFunctionsRequest{}, []string{"lambda:ListFunctions *"}},
 		{"GetAccountSettings", &api.GetAccountSettingsRequest{}, []string{"lambda:GetAccountSettings *"}},
 		{"CreateAlias", &api.CreateAliasRequest{}, []string{"lambda:CreateAlias *"}},
+		{"InvokeWithResponseStream", &api.InvokeWithResponseStreamRequest{FunctionName: wire.Ptr("f:live")}, []string{"lambda:InvokeFunction " + arn + "f:live"}},
 		{"Invoke", &api.InvocationRequest{}, []string{"lambda:InvokeFunction *"}},
 	}
 	for _, tt := range tests {

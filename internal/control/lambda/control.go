@@ -87,6 +87,8 @@ type Options struct {
 	Destinations Destinations
 	// Sources is nil where there is nothing to poll.
 	Sources EventSources
+	// Signatures is nil where no publisher is known.
+	Signatures Signatures
 	// Images is nil where no function can have one.
 	Images Images
 	// Isolation is nil where there is one kind, and no tag that chooses.
@@ -114,6 +116,7 @@ type Control struct {
 	destinations Destinations
 	sources      EventSources
 	domain       string
+	signatures   Signatures
 
 	now     func() time.Time
 	log     *slog.Logger
@@ -165,6 +168,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		destinations: o.Destinations,
 		sources:      o.Sources,
 		domain:       o.Domain,
+		signatures:   o.Signatures,
 		limits:       o.Limits,
 		now:          o.Now,
 		log:          o.Log,
@@ -194,6 +198,14 @@ func (c *Control) Handlers() api.Handlers {
 		DeleteFunctionConcurrency:          c.deleteFunctionConcurrency,
 		DeleteLayerVersion:                 c.deleteLayerVersion,
 		DeleteProvisionedConcurrencyConfig: c.deleteProvisionedConcurrencyConfig,
+		CreateCodeSigningConfig:            c.createCodeSigningConfig,
+		DeleteCodeSigningConfig:            c.deleteCodeSigningConfig,
+		DeleteFunctionCodeSigningConfig:    c.deleteFunctionCodeSigningConfig,
+		GetCodeSigningConfig:               c.getCodeSigningConfig,
+		ListCodeSigningConfigs:             c.listCodeSigningConfigs,
+		ListFunctionsByCodeSigningConfig:   c.listFunctionsByCodeSigningConfig,
+		PutFunctionCodeSigningConfig:       c.putFunctionCodeSigningConfig,
+		UpdateCodeSigningConfig:            c.updateCodeSigningConfig,
 		GetAccountSettings:                 c.getAccountSettings,
 		GetAlias:                           c.getAlias,
 		GetEventSourceMapping:              c.getEventSourceMapping,

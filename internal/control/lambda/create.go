@@ -47,6 +47,10 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	if f.Layers, err = c.layersOf(ctx, call, f, set.Layers); err != nil {
 		return nil, err
 	}
+	signing, err := c.createSigning(ctx, call, f, in)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := c.table.Get(ctx, n.ID, record.Latest); err == nil {
 		return nil, alreadyExists(n.ID)
 	} else if !errors.Is(err, store.ErrNotFound) {
@@ -68,7 +72,7 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	// Not 1: an environment of an earlier function of the same name must never match.
 	f.Generation = uint64(f.LastModified.UnixNano())
 	revise(f)
-	return c.commitNew(ctx, f, value(in.Publish))
+	return c.commitNew(ctx, f, value(in.Publish), signing...)
 }
 
 // createCode gives a new function the code that a request names.
@@ -128,14 +132,13 @@ func (c *Control) checkRole(ctx context.Context, role string) error {
 
 // commitNew writes a new function, and its version 1 (or the one after the last of
 // an earlier function of this name) if it is published at once.
-func (c *Control) commitNew(ctx context.Context, f *record.Function, publish bool) (*api.FunctionConfiguration, error) {
+func (c *Control) commitNew(ctx context.Context, f *record.Function, publish bool, writes ...store.Write) (*api.FunctionConfiguration, error) {
 	retired, err := c.table.GetRetired(ctx, f.ID)
 	if err != nil {
 		return nil, fault(err)
 	}
 	f.LastVersion = retired.LastVersion
 	shown := f
-	var writes []store.Write
 	if publish {
 		version, write, err := publishFrom(f, f.Description)
 		if err != nil {

@@ -76,6 +76,7 @@ func (c *Control) dropDependents(ctx context.Context, id record.FunctionID) erro
 		dropAll(ctx, c.records, record.EventInvokeConfigs, id),
 		dropAll(ctx, c.records, record.FunctionURLs, id),
 		dropAll(ctx, c.records, record.Recursions, id),
+		dropAll(ctx, c.records, record.FunctionCodeSignings, id),
 	)
 }
 

@@ -60,17 +60,3 @@ func (c *Control) getFunctionConfiguration(ctx context.Context, call *wire.Call,
 	}
 	return configuration(s.Function, n.Qualifier), nil
 }
-
-// getFunctionCodeSigningConfig answers as for a function that has none: none can be made
-// here, and CreateFunction refuses to name one.
-func (c *Control) getFunctionCodeSigningConfig(ctx context.Context, call *wire.Call, in *api.GetFunctionCodeSigningConfigRequest) (*api.GetFunctionCodeSigningConfigResponse, error) {
-	n, err := c.namedLatest(call, in.FunctionName)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.read(ctx, n); err != nil {
-		return nil, err
-	}
-	// Empty, without even the name (recorded: get_function_csc_fnwithoutcsc).
-	return &api.GetFunctionCodeSigningConfigResponse{}, nil
-}

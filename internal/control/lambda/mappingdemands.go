@@ -56,5 +56,8 @@ func (c *Control) onTaggable(call *wire.Call, action string, resource *string) d
 	if key, ok := record.ParseMappingARN(value(resource)); ok {
 		return c.onMappingAt(action, key)
 	}
+	if _, ok := record.ParseCodeSigningARN(value(resource)); ok {
+		return c.onSigning(action, resource)
+	}
 	return c.onFunction(call, action, resource, nil)
 }

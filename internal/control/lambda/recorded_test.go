@@ -130,6 +130,7 @@ var modelledErrorMembers = map[string][]string{
 	"PreconditionFailedException":                   {"Type", "message"},
 	"ResourceNotFoundException":                     {"Type", "Message"},
 	"RequestEntityTooLargeException":                {"Type", "message"},
+	"CodeSigningConfigNotFoundException":            {"Type", "Message"},
 	"ProvisionedConcurrencyConfigNotFoundException": {"Type", "message"},
 }
 

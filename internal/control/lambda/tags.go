@@ -21,6 +21,13 @@ const (
 )
 
 func (c *Control) listTags(ctx context.Context, call *wire.Call, in *api.ListTagsRequest) (*api.ListTagsResponse, error) {
+	if _, ok := record.ParseCodeSigningARN(value(in.Resource)); ok {
+		held, err := c.signingAt(ctx, call, *in.Resource)
+		if err != nil {
+			return nil, err
+		}
+		return shownTags(held.Value.Tags), nil
+	}
 	if key, ok := taggableMapping(call, in.Resource); ok {
 		held, err := c.mappingAt(ctx, key)
 		if err != nil {
@@ -47,6 +54,13 @@ func shownTags(tags map[string]string) *api.ListTagsResponse {
 }
 
 func (c *Control) tagResource(ctx context.Context, call *wire.Call, in *api.TagResourceRequest) error {
+	if _, ok := record.ParseCodeSigningARN(value(in.Resource)); ok && len(in.Tags) > 0 {
+		_, _, err := c.changeSigning(ctx, call, *in.Resource, func(config *record.CodeSigningConfig) error {
+			maps.Copy(config.Tags, in.Tags)
+			return checkTags(config.Tags)
+		})
+		return err
+	}
 	if key, ok := taggableMapping(call, in.Resource); ok && len(in.Tags) > 0 {
 		return c.changeMappingTags(ctx, key, func(tags map[string]string) { maps.Copy(tags, in.Tags) })
 	}
@@ -77,6 +91,15 @@ func (c *Control) tagResource(ctx context.Context, call *wire.Call, in *api.TagR
 }
 
 func (c *Control) untagResource(ctx context.Context, call *wire.Call, in *api.UntagResourceRequest) error {
+	if _, ok := record.ParseCodeSigningARN(value(in.Resource)); ok {
+		_, _, err := c.changeSigning(ctx, call, *in.Resource, func(config *record.CodeSigningConfig) error {
+			for _, name := range in.TagKeys {
+				delete(config.Tags, name)
+			}
+			return nil
+		})
+		return err
+	}
 	if key, ok := taggableMapping(call, in.Resource); ok {
 		return c.changeMappingTags(ctx, key, func(tags map[string]string) {
 			for _, name := range in.TagKeys {

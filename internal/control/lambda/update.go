@@ -107,6 +107,13 @@ func (c *Control) updateFunctionConfiguration(ctx context.Context, call *wire.Ca
 			if err := checkUnzipped(f); err != nil {
 				return nil, err
 			}
+			signing, err := c.signingOf(ctx, f.ID)
+			if err != nil {
+				return nil, err
+			}
+			if err := c.checkSignedLayers(signing, f.ID, f.Layers); err != nil {
+				return nil, err
+			}
 		}
 		begin(f, c.now())
 		return nil, nil
@@ -198,11 +205,19 @@ func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *a
 
 // takeUpdate stores the package of an update, unless it is a dry run.
 func (c *Control) takeUpdate(ctx context.Context, f *record.Function, in *api.UpdateFunctionCodeRequest) (func(*record.Function), error) {
+	signing, err := c.signingOf(ctx, f.ID)
+	if err != nil {
+		return nil, err
+	}
 	zip, err := c.take(ctx, codeSource{
 		operation: "UpdateFunctionCode", zip: in.ZipFile, s3: in.S3Bucket != nil || in.S3Key != nil || in.S3ObjectVersion != nil,
 		kmsKey: value(in.SourceKMSKeyArn),
 	}, !value(in.DryRun))
 	if err != nil {
+		return nil, err
+	}
+	if err := c.checkSignedZip(signing, f.ID, in.ZipFile); err != nil {
+		c.maybeGarbage()
 		return nil, err
 	}
 	if !value(in.DryRun) {

@@ -1,0 +1,98 @@
+package lambda
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/artifact/signature"
+	"github.com/lambdad/lambdad/internal/wire"
+)
+
+// signaturesFake says of every archive the same.
+type signaturesFake struct{ said error }
+
+func (s *signaturesFake) Verify(io.ReaderAt, int64, int64, []string, time.Time) error { return s.said }
+
+// TestCodeSigningPolicies deploys code with each verdict under each policy.
+func TestCodeSigningPolicies(t *testing.T) {
+	judge := &signaturesFake{}
+	h := newHouse(t, func(o *Options) { o.Signatures = judge })
+	h.run()
+	made, err := h.h.CreateCodeSigningConfig(t.Context(), call(), &api.CreateCodeSigningConfigRequest{
+		AllowedPublishers: &api.AllowedPublishers{SigningProfileVersionArns: []string{"arn:aws:signer:us-east-1:111111111111:/signing-profiles/p"}}, Tags: map[string]string{"a": "b"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	arn := made.CodeSigningConfig.CodeSigningConfigArn
+	for i, c := range []struct {
+		policy string
+		said   error
+		code   string
+	}{
+		{"Warn", nil, ""},
+		{"Warn", signature.ErrUnsigned, ""},
+		{"Warn", signature.ErrUntrusted, ""},
+		{"Warn", signature.ErrTampered, "InvalidCodeSignatureException"},
+		{"Enforce", nil, ""},
+		{"Enforce", signature.ErrUnsigned, "CodeVerificationFailedException"},
+		{"Enforce", signature.ErrUntrusted, "CodeVerificationFailedException"},
+		{"Enforce", signature.ErrTampered, "InvalidCodeSignatureException"},
+	} {
+		if _, err := h.h.UpdateCodeSigningConfig(t.Context(), call(), &api.UpdateCodeSigningConfigRequest{CodeSigningConfigArn: arn, CodeSigningPolicies: &api.CodeSigningPolicies{UntrustedArtifactOnDeployment: &c.policy}}); err != nil {
+			t.Fatal(err)
+		}
+		in := createRequest(t, "signed-"+string(rune('a'+i)))
+		in.CodeSigningConfigArn = arn
+		judge.said = c.said
+		_, err := h.h.CreateFunction(t.Context(), call(), in)
+		if c.code != "" {
+			wantFault(t, err, c.code, "cannot deploy")
+			judge.said = nil
+			if _, err := h.h.CreateFunction(t.Context(), call(), in); err != nil {
+				t.Fatal(err)
+			}
+		} else if err != nil {
+			t.Fatalf("%+v: %v", c, err)
+		}
+		h.settleAll()
+		judge.said = c.said
+		_, err = h.h.UpdateFunctionCode(t.Context(), call(), &api.UpdateFunctionCodeRequest{FunctionName: in.FunctionName, ZipFile: in.Code.ZipFile})
+		if c.code != "" {
+			wantFault(t, err, c.code, "cannot deploy")
+		} else if err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	_, err = h.h.DeleteCodeSigningConfig(t.Context(), call(), &api.DeleteCodeSigningConfigRequest{CodeSigningConfigArn: arn})
+	wantFault(t, err, "ResourceConflictException", "used by functions")
+	tags, err := h.h.ListTags(t.Context(), call(), &api.ListTagsRequest{Resource: arn})
+	if err != nil || tags.Tags["a"] != "b" {
+		t.Errorf("tags: %v, %v", tags, err)
+	}
+	first, err := h.h.ListFunctionsByCodeSigningConfig(t.Context(), call(), &api.ListFunctionsByCodeSigningConfigRequest{CodeSigningConfigArn: arn, MaxItems: wire.Ptr(int32(5))})
+	if err != nil || len(first.FunctionArns) != 5 || first.NextMarker == nil {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	rest, err := h.h.ListFunctionsByCodeSigningConfig(t.Context(), call(), &api.ListFunctionsByCodeSigningConfigRequest{CodeSigningConfigArn: arn, Marker: first.NextMarker})
+	if err != nil || len(rest.FunctionArns) != 3 || rest.NextMarker != nil {
+		t.Errorf("%+v, %v", rest, err)
+	}
+}
+
+// TestNobodyIsTrusted: without a configured publisher nothing passes Enforce.
+func TestNobodyIsTrusted(t *testing.T) {
+	h := newHouse(t)
+	made, err := h.h.CreateCodeSigningConfig(t.Context(), call(), &api.CreateCodeSigningConfigRequest{
+		AllowedPublishers: &api.AllowedPublishers{SigningProfileVersionArns: []string{"arn:aws:signer:us-east-1:111111111111:/signing-profiles/p"}}, CodeSigningPolicies: &api.CodeSigningPolicies{UntrustedArtifactOnDeployment: wire.Ptr("Enforce")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := createRequest(t, "f")
+	in.CodeSigningConfigArn = made.CodeSigningConfig.CodeSigningConfigArn
+	_, err = h.h.CreateFunction(t.Context(), call(), in)
+	wantFault(t, err, "CodeVerificationFailedException", "cannot deploy")
+}
