@@ -39,6 +39,17 @@ type Provisioned struct {
 	// Serial is new with every write of the control plane: a status is of one of them.
 	Serial uint64
 	Status ProvisionedStatus
+	// Alias is the alias that it was configured of and moves with; "" if of the version itself. A version
+	// has one configuration at most, whatever it was configured of.
+	Alias string
+}
+
+// Qualifier is what it was configured of.
+func (p *Provisioned) Qualifier() string {
+	if p.Alias != "" {
+		return p.Alias
+	}
+	return p.Version
 }
 
 // ProvisionedStatus is what there is of a configuration.
@@ -66,12 +77,13 @@ type storedProvisioned struct {
 	State     ProvisionedState `json:"st"`
 	Reason    string           `json:"str,omitempty"`
 	Available int              `json:"av"`
+	Alias     string           `json:"al,omitempty"`
 }
 
 func encodeProvisioned(p *Provisioned) ([]byte, error) {
 	b, err := json.Marshal(storedProvisioned{
 		provisionedForm, p.ID.Account, p.ID.Region, p.ID.Name, p.Version, p.Requested, p.LastModified.UTC(), p.Serial,
-		p.Status.State, p.Status.Reason, p.Status.Available,
+		p.Status.State, p.Status.Reason, p.Status.Available, p.Alias,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the provisioned concurrency of %s: %w", p.ID.QualifiedARN(p.Version), err)
@@ -90,7 +102,7 @@ func DecodeProvisioned(b []byte) (*Provisioned, error) {
 	}
 	return &Provisioned{
 		FunctionID{s.Account, s.Region, s.Name}, s.Version, s.Requested, s.Modified, s.Serial,
-		ProvisionedStatus{s.State, s.Reason, s.Available},
+		ProvisionedStatus{s.State, s.Reason, s.Available}, s.Alias,
 	}, nil
 }
 

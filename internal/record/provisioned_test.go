@@ -27,7 +27,7 @@ func TestProvisionedRecords(t *testing.T) {
 	defer records.Close()
 	table := NewTable(records)
 	id := FunctionID{"000000000000", "us-east-1", "f"}
-	want := Provisioned{id, "2", 5, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 7, ProvisionedStatus{ProvisionedInProgress, "", 0}}
+	want := Provisioned{id, "2", 5, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 7, ProvisionedStatus{ProvisionedInProgress, "", 0}, "live"}
 	putProvisioned(t, table, &want)
 	ten := want
 	ten.Version = "10"

@@ -66,6 +66,10 @@ func (c *Control) updateAlias(ctx context.Context, call *wire.Call, in *api.Upda
 		if in.FunctionVersion != nil {
 			alias.Version = *in.FunctionVersion
 		}
+		moved, err := c.moveProvisioned(ctx, n.ID, key.Qualifier, held.Value.Version, alias.Version)
+		if err != nil {
+			return nil, err
+		}
 		if in.Description != nil {
 			alias.Description = *in.Description
 		}
@@ -76,7 +80,7 @@ func (c *Control) updateAlias(ctx context.Context, call *wire.Call, in *api.Upda
 		if err != nil {
 			return nil, err
 		}
-		if done, err := c.putAlias(ctx, key, &alias, store.IfRevision(held.Revision), guards); done || err != nil {
+		if done, err := c.putAlias(ctx, key, &alias, store.IfRevision(held.Revision), append(guards, moved...)); done || err != nil {
 			return shownAlias(key, &alias), err
 		}
 	}
@@ -156,8 +160,27 @@ func (c *Control) deleteAlias(ctx context.Context, call *wire.Call, in *api.Dele
 	if !record.ValidQualifier(key.Qualifier) {
 		return nil
 	}
-	_, err = c.table.Commit(ctx, record.Aliases.Drop(key, store.Unconditional()))
-	return fault(err)
+	for range commitAttemptsMax {
+		held, err := record.Aliases.Get(ctx, c.records, key)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fault(err)
+		}
+		writes := []store.Write{record.Aliases.Drop(key, store.IfRevision(held.Revision))}
+		p, err := c.table.GetProvisioned(ctx, n.ID, held.Value.Version)
+		switch {
+		case err == nil && p.Alias == key.Qualifier: // what was provisioned of it goes with it
+			writes = append(writes, record.DropProvisioned(n.ID, held.Value.Version))
+		case err != nil && !errors.Is(err, store.ErrNotFound):
+			return fault(err)
+		}
+		if _, err = c.table.Commit(ctx, writes...); !errors.Is(err, store.ErrConflict) {
+			return fault(err)
+		}
+	}
+	return updateInProgress(n.ID)
 }
 
 func (c *Control) listAliases(ctx context.Context, call *wire.Call, in *api.ListAliasesRequest) (*api.ListAliasesResponse, error) {

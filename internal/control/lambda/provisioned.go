@@ -18,20 +18,53 @@ const (
 	provisionedPageMax = 50
 )
 
-// provisionable reads the name of a version for an operation on its provisioned concurrency, and
-// the version itself. There are no aliases yet: another qualifier names one that does not exist.
-func (c *Control) provisionable(ctx context.Context, call *wire.Call, name, qualifier *string, ofLatest string) (record.Stored, error) {
+// provisionable is what an operation on provisioned concurrency names.
+type provisionable struct {
+	record.Stored        // the version
+	alias         string // "" if it was named by its number
+	weights       bool   // the alias divides its invokes
+	guards        []store.Write
+}
+
+// provisionable reads the version, or the alias with the version it points to.
+func (c *Control) provisionable(ctx context.Context, call *wire.Call, name, qualifier *string, ofLatest string) (provisionable, error) {
 	n, err := c.named(call, name, qualifier)
 	if err != nil {
-		return record.Stored{}, err
+		return provisionable{}, err
 	}
-	switch {
-	case n.Qualifier == "" || n.Qualifier == record.Latest:
-		return record.Stored{}, invalid("%s", ofLatest)
-	case !record.IsVersionNumber(n.Qualifier):
-		return record.Stored{}, api.NewResourceNotFoundException("Cannot find alias arn: " + n.ARN())
+	if n.Qualifier == "" || n.Qualifier == record.Latest {
+		return provisionable{}, invalid("%s", ofLatest)
 	}
-	return c.read(ctx, n)
+	var of provisionable
+	if !record.IsVersionNumber(n.Qualifier) {
+		key := record.Qualified{ID: n.ID, Qualifier: n.Qualifier}
+		held, err := record.Aliases.Get(ctx, c.records, key)
+		if errors.Is(err, store.ErrNotFound) {
+			return provisionable{}, noAlias(key)
+		}
+		if err != nil {
+			return provisionable{}, fault(err)
+		}
+		same, err := record.Aliases.Put(key, held.Value, store.IfRevision(held.Revision))
+		if err != nil {
+			return provisionable{}, err
+		}
+		of.alias, of.weights, of.guards = n.Qualifier, len(held.Value.Weights) > 0, []store.Write{same}
+		if n.Qualifier = held.Value.Version; n.Qualifier == record.Latest {
+			return provisionable{}, invalid("%s", ofLatest)
+		}
+	}
+	of.Stored, err = c.read(ctx, n)
+	return of, err
+}
+
+// config is what is provisioned of exactly what was named; nil if nothing is.
+func (c *Control) config(ctx context.Context, of provisionable) (*record.Provisioned, error) {
+	p, err := c.table.GetProvisioned(ctx, of.ID, of.Version)
+	if errors.Is(err, store.ErrNotFound) || err == nil && p.Alias != of.alias {
+		return nil, nil
+	}
+	return p.Provisioned, fault(err)
 }
 
 // The texts are AWS's (recorded: test_provisioned_concurrency_exceptions).
@@ -44,14 +77,14 @@ const (
 func (c *Control) putProvisionedConcurrencyConfig(ctx context.Context, call *wire.Call, in *api.PutProvisionedConcurrencyConfigRequest) (*api.PutProvisionedConcurrencyConfigResponse, error) {
 	var p *record.Provisioned
 	for attempt := 0; p == nil; attempt++ {
-		f, err := c.provisionable(ctx, call, in.FunctionName, in.Qualifier, provisionOfLatest)
+		of, err := c.provisionable(ctx, call, in.FunctionName, in.Qualifier, provisionOfLatest)
 		if err != nil {
 			return nil, err
 		}
 		if attempt == commitAttemptsMax {
-			return nil, updateInProgress(f.ID)
+			return nil, updateInProgress(of.ID)
 		}
-		if p, err = c.provision(ctx, f, int(value(in.ProvisionedConcurrentExecutions))); err != nil {
+		if p, err = c.provision(ctx, of, int(value(in.ProvisionedConcurrentExecutions))); err != nil {
 			return nil, err
 		}
 	}
@@ -64,17 +97,24 @@ func (c *Control) putProvisionedConcurrencyConfig(ctx context.Context, call *wir
 	}, nil
 }
 
-// provision configures a version, and returns nil if somebody else came in between.
-func (c *Control) provision(ctx context.Context, f record.Stored, requested int) (*record.Provisioned, error) {
-	promise, err := c.promise(ctx, record.Scope{Account: f.ID.Account, Region: f.ID.Region})
+// provision configures a version or an alias, and returns nil if somebody else came in between.
+func (c *Control) provision(ctx context.Context, of provisionable, requested int) (*record.Provisioned, error) {
+	if of.weights {
+		// The text is AWS's, as its users quote it.
+		return nil, invalid("Alias with weights can not be used with Provisioned Concurrency")
+	}
+	promise, err := c.promise(ctx, record.Scope{Account: of.ID.Account, Region: of.ID.Region})
 	if err != nil {
 		return nil, err
 	}
-	if err := c.mayProvision(ctx, f.Function, requested); err != nil {
+	if err := c.unlessProvisionedOtherwise(ctx, of.ID, of.Version, of.alias); err != nil {
+		return nil, err
+	}
+	if err := c.mayProvision(ctx, of.Function, requested, of.Version); err != nil {
 		return nil, err
 	}
 	p := &record.Provisioned{
-		ID: f.ID, Version: f.Version, Requested: requested, LastModified: c.now(), Serial: uint64(c.now().UnixNano()),
+		ID: of.ID, Version: of.Version, Alias: of.alias, Requested: requested, LastModified: c.now(), Serial: uint64(c.now().UnixNano()),
 		Status: record.ProvisionedStatus{State: record.ProvisionedInProgress},
 	}
 	write, err := record.PutProvisioned(p, store.Unconditional())
@@ -82,19 +122,71 @@ func (c *Control) provision(ctx context.Context, f record.Stored, requested int)
 		return nil, err
 	}
 	// Only while the version is there: a removal in between would leave a configuration of nothing.
-	guard, err := record.PutFunction(f.Function, store.IfRevision(f.Revision))
+	guard, err := record.PutFunction(of.Function, store.IfRevision(of.Revision))
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.table.Commit(ctx, guard, promise, write)
+	_, err = c.table.Commit(ctx, append(of.guards, guard, promise, write)...)
 	if errors.Is(err, store.ErrConflict) {
 		return nil, nil
 	}
 	return p, fault(err)
 }
 
-// mayProvision refuses what can never be READY.
-func (c *Control) mayProvision(ctx context.Context, f *record.Function, requested int) error {
+// unlessProvisionedOtherwise refuses a version that has a configuration of its own or of another alias.
+// Source: Lambda developer guide, "Configuring provisioned concurrency": a version has one at most,
+// on itself or on an alias that points to it. The text is lambdad's own.
+func (c *Control) unlessProvisionedOtherwise(ctx context.Context, id record.FunctionID, version, alias string) error {
+	p, err := c.table.GetProvisioned(ctx, id, version)
+	if errors.Is(err, store.ErrNotFound) || err == nil && p.Alias == alias {
+		return nil
+	}
+	if err != nil {
+		return fault(err)
+	}
+	return api.NewResourceConflictException("Version " + version + " already has a Provisioned Concurrency Config, of " + id.QualifiedARN(p.Qualifier()) + ".")
+}
+
+// moveProvisioned is what must be written when an alias changes from one version to another: what is
+// provisioned of it goes with it. Nothing is where nothing is provisioned of it.
+func (c *Control) moveProvisioned(ctx context.Context, id record.FunctionID, alias, from, to string) ([]store.Write, error) {
+	if from == to {
+		return nil, nil
+	}
+	p, err := c.table.GetProvisioned(ctx, id, from)
+	if errors.Is(err, store.ErrNotFound) || err == nil && p.Alias != alias {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	promise, err := c.promise(ctx, record.Scope{Account: id.Account, Region: id.Region})
+	if err != nil {
+		return nil, err
+	}
+	if to == record.Latest {
+		return nil, invalid("%s", provisionOfLatest)
+	}
+	if err := c.unlessProvisionedOtherwise(ctx, id, to, alias); err != nil {
+		return nil, err
+	}
+	f, err := c.read(ctx, record.Name{ID: id, Qualifier: to})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.mayProvision(ctx, f.Function, p.Requested, from); err != nil {
+		return nil, err
+	}
+	moved := *p.Provisioned
+	moved.Version, moved.LastModified, moved.Serial = to, c.now(), uint64(c.now().UnixNano())
+	// Those of the old version are there until the new ones are counted (recorded: moves_with_alias).
+	moved.Status = record.ProvisionedStatus{State: record.ProvisionedInProgress, Available: p.Status.Available}
+	put, err := record.PutProvisioned(&moved, store.Unconditional())
+	return []store.Write{promise, record.DropProvisioned(id, from), put}, err
+}
+
+// mayProvision refuses what can never be READY. It takes the place of what is provisioned of the version instead.
+func (c *Control) mayProvision(ctx context.Context, f *record.Function, requested int, instead string) error {
 	if f.State != record.StateActive {
 		return inState(f.State)
 	}
@@ -105,7 +197,7 @@ func (c *Control) mayProvision(ctx context.Context, f *record.Function, requeste
 	if err != nil {
 		return err
 	}
-	before, otherMiB, err := c.provisionedBefore(ctx, f)
+	before, otherMiB, err := c.provisionedBefore(ctx, f.ID, instead)
 	if err != nil {
 		return err
 	}
@@ -123,11 +215,11 @@ func (c *Control) mayProvision(ctx context.Context, f *record.Function, requeste
 	return nil
 }
 
-// provisionedBefore is what is provisioned of f already, and the memory of what is beside it,
+// provisionedBefore is what is provisioned of a version already, and the memory of what is beside it,
 // of all accounts.
-func (c *Control) provisionedBefore(ctx context.Context, f *record.Function) (executions, otherMiB int, err error) {
+func (c *Control) provisionedBefore(ctx context.Context, id record.FunctionID, version string) (executions, otherMiB int, err error) {
 	err = c.table.EachProvisioned(ctx, func(p *record.Provisioned) {
-		if p.ID == f.ID && p.Version == f.Version {
+		if p.ID == id && p.Version == version {
 			executions = p.Requested
 			return
 		}
@@ -139,18 +231,18 @@ func (c *Control) provisionedBefore(ctx context.Context, f *record.Function) (ex
 }
 
 func (c *Control) getProvisionedConcurrencyConfig(ctx context.Context, call *wire.Call, in *api.GetProvisionedConcurrencyConfigRequest) (*api.GetProvisionedConcurrencyConfigResponse, error) {
-	f, err := c.provisionable(ctx, call, in.FunctionName, in.Qualifier, readOfLatest)
+	of, err := c.provisionable(ctx, call, in.FunctionName, in.Qualifier, readOfLatest)
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.table.GetProvisioned(ctx, f.ID, f.Version)
-	if errors.Is(err, store.ErrNotFound) {
+	p, err := c.config(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
 		return nil, api.NewProvisionedConcurrencyConfigNotFoundException(noProvisioned)
 	}
-	if err != nil {
-		return nil, fault(err)
-	}
-	shown := shownProvisioned(p.Provisioned)
+	shown := shownProvisioned(p)
 	return &api.GetProvisionedConcurrencyConfigResponse{
 		RequestedProvisionedConcurrentExecutions: shown.RequestedProvisionedConcurrentExecutions,
 		AvailableProvisionedConcurrentExecutions: shown.AvailableProvisionedConcurrentExecutions,
@@ -192,17 +284,26 @@ func (c *Control) listProvisionedConcurrencyConfigs(ctx context.Context, call *w
 // deleteProvisionedConcurrencyConfig is content when there is none (recorded:
 // delete_provisioned_config_doesnotexist).
 func (c *Control) deleteProvisionedConcurrencyConfig(ctx context.Context, call *wire.Call, in *api.DeleteProvisionedConcurrencyConfigRequest) error {
-	f, err := c.provisionable(ctx, call, in.FunctionName, in.Qualifier, readOfLatest)
-	if err != nil {
-		return err
+	for range commitAttemptsMax {
+		of, err := c.provisionable(ctx, call, in.FunctionName, in.Qualifier, readOfLatest)
+		if err != nil {
+			return err
+		}
+		p, err := c.config(ctx, of)
+		if p == nil {
+			return err
+		}
+		_, err = c.table.Commit(ctx, append(of.guards, record.DropProvisioned(of.ID, of.Version))...)
+		if !errors.Is(err, store.ErrConflict) {
+			return fault(err)
+		}
 	}
-	_, err = c.table.Commit(ctx, record.DropProvisioned(f.ID, f.Version))
-	return fault(err)
+	return updateInProgress(record.FunctionID{Account: call.Account, Region: call.Region, Name: value(in.FunctionName)})
 }
 
 func shownProvisioned(p *record.Provisioned) api.ProvisionedConcurrencyConfigListItem {
 	return api.ProvisionedConcurrencyConfigListItem{
-		FunctionArn:                              wire.Ptr(p.ID.QualifiedARN(p.Version)),
+		FunctionArn:                              wire.Ptr(p.ID.QualifiedARN(p.Qualifier())),
 		RequestedProvisionedConcurrentExecutions: wire.Ptr(int32(p.Requested)),
 		// Without weighted aliases, what is allocated is what is available.
 		AvailableProvisionedConcurrentExecutions: wire.Ptr(int32(p.Status.Available)),
