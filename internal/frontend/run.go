@@ -20,6 +20,8 @@ type Request struct {
 	TraceID       string // the caller's X-Amzn-Trace-Id, "" for a new one
 	Received      time.Time
 	WantTail      bool
+	// Stream, where set, takes an answer that the function streams.
+	Stream Stream
 	// DryRun stops before the function would run.
 	DryRun bool
 }
@@ -58,6 +60,9 @@ func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
 		ClientContext: r.ClientContext,
 		TraceID:       trace,
 		WantTail:      r.WantTail,
+	}
+	if r.Stream != nil {
+		in.Stream = &headed{to: r.Stream, head: StreamHead{ExecutedVersion: fn.Version, TraceID: trace}}
 	}
 	res, err := f.admit(fn, in)
 	if err != nil {

@@ -191,9 +191,19 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t *target) {
 		refuse(w, http.StatusForbidden)
 		return
 	}
-	answer, err := h.opts.Invoke(r.Context(), &frontend.Request{Name: t.name(), RequestID: call.RequestID, Payload: payload, TraceID: call.TraceID, Received: received})
+	request := &frontend.Request{Name: t.name(), RequestID: call.RequestID, Payload: payload, TraceID: call.TraceID, Received: received}
+	var stream *streamed
+	if t.url.InvokeMode == modeStream {
+		stream = newStreamed(w, cors)
+		request.Stream = stream
+	}
+	answer, err := h.opts.Invoke(r.Context(), request)
 	if err != nil {
 		h.fail(w, err)
+		return
+	}
+	if stream != nil {
+		stream.end(&answer)
 		return
 	}
 	header["X-Amzn-Trace-Id"] = []string{answer.TraceID}

@@ -65,7 +65,16 @@ func respond(w http.ResponseWriter, payload []byte, cors http.Header) {
 		badGateway(w)
 		return
 	}
-	h := w.Header()
+	e.setHeaders(w.Header(), cors)
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		w.WriteHeader(status)
+		return
+	}
+	write(w, status, "application/json", body)
+}
+
+// setHeaders sets what the function says, but for what is the server's own.
+func (e *envelope) setHeaders(h, cors http.Header) {
 	for name, raw := range e.Headers {
 		v, ok := headerValue(raw)
 		if !ok || !validHeader(name, v) || hopByHop[http.CanonicalHeaderKey(name)] {
@@ -80,11 +89,6 @@ func respond(w http.ResponseWriter, payload []byte, cors http.Header) {
 			h.Add("Set-Cookie", c)
 		}
 	}
-	if status == http.StatusNoContent || status == http.StatusNotModified {
-		w.WriteHeader(status)
-		return
-	}
-	write(w, status, "application/json", body)
 }
 
 // inferred is the body of an answer that is no envelope: a string as it is, all else as JSON.
