@@ -6,6 +6,7 @@
 package frontend
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -270,10 +271,17 @@ func decodeClientContext(header string) (string, error) {
 		return "", api.NewInvalidRequestContentException(fmt.Sprintf("Client context must be no larger than %d bytes.", clientContextBytesMax))
 	}
 	b, err := base64.StdEncoding.DecodeString(header)
-	if err != nil || !json.Valid(b) {
+	if err != nil || !isClientContext(b) {
 		return "", api.NewInvalidRequestContentException("Client context must be a valid Base64-encoded JSON object.")
 	}
 	return singleLine(b), nil
+}
+
+// isClientContext says whether a runtime can read it: they look fields up in it, so that
+// an array, a number or a string would fail inside of the function.
+func isClientContext(b []byte) bool {
+	b = bytes.TrimLeft(b, " \t\r\n")
+	return json.Valid(b) && (b[0] == '{' || b[0] == 'n') // null counts as none
 }
 
 // singleLine makes JSON fit into one header of the Runtime API: outside of strings a

@@ -197,11 +197,15 @@ func TestInvokeRefuses(t *testing.T) {
 		"event, large": {request("f", func(in *api.InvocationRequest) {
 			in.InvocationType, in.Payload = wire.Ptr("Event"), make([]byte, EventBytesMax+1)
 		}), 413, "RequestTooLargeException", "Request must be smaller than 1048576 bytes for the InvokeFunction operation"},
-		"tenant":        {request("f", func(in *api.InvocationRequest) { in.TenantId = wire.Ptr("t") }), 400, "InvalidParameterValueException", ""},
-		"too large":     {request("f", func(in *api.InvocationRequest) { in.Payload = big }), 413, "RequestTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation"},
-		"not JSON":      {request("f", func(in *api.InvocationRequest) { in.Payload = []byte("\x99") }), 400, "InvalidRequestContentException", "Could not parse request body into json: Could not parse payload into json: Unexpected character ((CTRL-CHAR, code 153)): expected a valid value (JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 1]"},
-		"context":       {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr("e30") }), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
-		"large context": {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr(strings.Repeat("A", 3584)) }), 400, "InvalidRequestContentException", ""},
+		"tenant":         {request("f", func(in *api.InvocationRequest) { in.TenantId = wire.Ptr("t") }), 400, "InvalidParameterValueException", ""},
+		"too large":      {request("f", func(in *api.InvocationRequest) { in.Payload = big }), 413, "RequestTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation"},
+		"not JSON":       {request("f", func(in *api.InvocationRequest) { in.Payload = []byte("\x99") }), 400, "InvalidRequestContentException", "Could not parse request body into json: Could not parse payload into json: Unexpected character ((CTRL-CHAR, code 153)): expected a valid value (JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 1]"},
+		"context":        {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr("e30") }), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
+		"array context":  {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr("WzEsMl0=") }), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
+		"number context": {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr("IDU=") }), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
+		"string context": {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr("InN0ciI=") }), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
+		"blank context":  {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr("IA==") }), 400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."},
+		"large context":  {request("f", func(in *api.InvocationRequest) { in.ClientContext = wire.Ptr(strings.Repeat("A", 3584)) }), 400, "InvalidRequestContentException", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, i := setUp(t, 0)
