@@ -1,18 +1,11 @@
 package story
 
 import (
-	"archive/tar"
-	"bytes"
 	"errors"
-	"io"
-	"log"
-	"maps"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -21,88 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/lambdad/lambdad/test/house"
 )
-
-// imageLayer holds files, of which those with content "" are whiteouts.
-func imageLayer(t testing.TB, files map[string]string) v1.Layer {
-	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(files[name]))}); err != nil {
-			t.Fatal(err)
-		}
-		io.WriteString(w, files[name])
-	}
-	w.Close()
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-// functionImages are two images with AWS's layout, which share all but their last layer.
-func functionImages(t testing.TB) (one, two v1.Image) {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "imageclient")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/imageclient")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	content, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	base := imageLayer(t, map[string]string{
-		"lambda-entrypoint": string(content), "var/runtime/bootstrap": string(content), "gone": "seen", "opt/file": "in opt", "work/file": "x",
-	})
-	of := func(version string) v1.Image {
-		image, err := mutate.AppendLayers(empty.Image, base, imageLayer(t, map[string]string{".wh.gone": "", "var/task/file": "in task", "version": version}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		config, _ := image.ConfigFile()
-		config = config.DeepCopy()
-		config.OS, config.Architecture = "linux", runtime.GOARCH
-		config.Config = v1.Config{
-			Entrypoint: []string{"/lambda-entrypoint"}, Cmd: []string{"app.handler"}, WorkingDir: "/var/task",
-			Env: []string{"PATH=/var/runtime", "FROM_IMAGE=yes", "BOTH=image"},
-		}
-		if image, err = mutate.ConfigFile(image, config); err != nil {
-			t.Fatal(err)
-		}
-		return image
-	}
-	return of("1"), of("2")
-}
-
-func imageRegistry(t testing.TB) (host string) {
-	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(srv.Close)
-	return strings.TrimPrefix(srv.URL, "http://")
-}
-
-func pushImage(t testing.TB, uri string, image v1.Image) {
-	t.Helper()
-	ref, err := name.ParseReference(uri, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, image); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func hostArchitectures() []types.Architecture {
 	if runtime.GOARCH == "arm64" {
@@ -141,10 +58,10 @@ func TestContainerImages(t *testing.T) {
 	folder := t.TempDir()
 	h := house.Start(t, "--image-folder", folder)
 	c := h.Client(t)
-	one, two := functionImages(t)
-	host := imageRegistry(t)
+	one, two := house.FunctionImages(t)
+	host := house.Registry(t)
 	uri := host + "/functions:latest"
-	pushImage(t, uri, one)
+	house.PushImage(t, uri, one)
 	imageFunction(t, c, "imaged", uri, nil, nil)
 
 	answer := c.Invoke("imaged", `{"n":1}`)
@@ -167,7 +84,7 @@ func TestContainerImages(t *testing.T) {
 
 	t.Run("a tag that moves on changes nothing before an update", func(t *testing.T) {
 		c := c.With(t)
-		pushImage(t, uri, two)
+		house.PushImage(t, uri, two)
 		h.Kill()
 		h.Run()
 		c = c.Again(h)
