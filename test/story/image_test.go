@@ -2,8 +2,6 @@ package story
 
 import (
 	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -29,11 +27,11 @@ func hostArchitectures() []types.Architecture {
 }
 
 // imageFunction makes a function and waits until its image is there.
-func imageFunction(t testing.TB, c *house.Client, function, uri string, config *types.ImageConfig, tags map[string]string) {
+func imageFunction(t testing.TB, c *house.Client, function, uri string) {
 	t.Helper()
 	out, err := c.Lambda.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
 		FunctionName: &function, Role: &c.Role, PackageType: types.PackageTypeImage, Code: &types.FunctionCode{ImageUri: &uri},
-		ImageConfig: config, Architectures: hostArchitectures(), Timeout: aws.Int32(20), Tags: tags,
+		Architectures: hostArchitectures(), Timeout: aws.Int32(20),
 		Environment: &types.Environment{Variables: map[string]string{"BOTH": "function"}},
 	})
 	if err != nil {
@@ -62,7 +60,7 @@ func TestContainerImages(t *testing.T) {
 	host := house.Registry(t)
 	uri := host + "/functions:latest"
 	house.PushImage(t, uri, one)
-	imageFunction(t, c, "imaged", uri, nil, nil)
+	imageFunction(t, c, "imaged", uri)
 
 	answer := c.Invoke("imaged", `{"n":1}`)
 	if answer.FunctionError != "" {
@@ -137,19 +135,10 @@ func TestContainerImages(t *testing.T) {
 		if err := tarball.WriteToFile(filepath.Join(folder, "image.tar"), tag, one); err != nil {
 			t.Fatal(err)
 		}
-		imageFunction(t, c, "from-layout", "oci:"+folder+"/layout", nil, nil)
+		imageFunction(t, c, "from-layout", "oci:"+folder+"/layout")
 		wantSeen(t, c.Invoke("from-layout", `{}`).JSON(t), map[string]any{"version": "2"})
-		imageFunction(t, c, "from-archive", "docker-archive:"+folder+"/image.tar", nil, nil)
+		imageFunction(t, c, "from-archive", "docker-archive:"+folder+"/image.tar")
 		wantSeen(t, c.Invoke("from-archive", `{}`).JSON(t), map[string]any{"version": "1"})
-	})
-
-	t.Run("gvisor", func(t *testing.T) {
-		if _, err := exec.LookPath("runsc"); err != nil || os.Geteuid() != 0 {
-			t.Skip("needs root and runsc")
-		}
-		c := c.With(t)
-		imageFunction(t, c, "imaged-gvisor", uri, nil, map[string]string{"lambdad:isolation": "gvisor"})
-		wantSeen(t, c.Invoke("imaged-gvisor", `{}`).JSON(t), map[string]any{"version": "2", "task": "in task", "handler": "app.handler"})
 	})
 
 	t.Run("refused", func(t *testing.T) {
@@ -167,5 +156,23 @@ func TestContainerImages(t *testing.T) {
 				t.Errorf("%s: %v", uri, err)
 			}
 		}
+	})
+}
+
+// TestContainerImagesInGvisor: a driver mounts what it is told, so images run in each.
+func TestContainerImagesInGvisor(t *testing.T) {
+	h := house.Start(t, "--isolation", "gvisor", "--runsc", needRunsc(t))
+	c := h.Client(t)
+	one, _ := house.FunctionImages(t)
+	uri := house.Registry(t) + "/functions:latest"
+	house.PushImage(t, uri, one)
+	imageFunction(t, c, "imaged", uri)
+	answer := c.Invoke("imaged", `{}`)
+	if answer.FunctionError != "" {
+		t.Fatalf("%s: %s", answer.Payload, answer.Log)
+	}
+	wantSeen(t, answer.JSON(t), map[string]any{
+		"version": "1", "task": "in task", "opt": "in opt", "gone": "", "handler": "app.handler", "dir": "/var/task",
+		"writesRoot": false, "writesTask": false, "writesTmp": true,
 	})
 }
