@@ -111,11 +111,20 @@ func (d destinations) endpoints() destination.Endpoints {
 	return e
 }
 
+// outwardKeys are the operator's keys in the environment, none where there are not both parts.
+func outwardKeys() sigv4.Credentials {
+	keys := sigv4.Credentials{AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN")}
+	if keys.AccessKeyID == "" || keys.SecretAccessKey == "" {
+		return sigv4.Credentials{}
+	}
+	return keys
+}
+
 // sendOutside sends to another endpoint than this node: with the operator's keys where
 // the environment has some, because only those are known outside; else with the function's own.
 func (d destinations) sendOutside(ctx context.Context, m *async.Delivery) error {
-	sign := sigv4.Credentials{AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN")}
-	if sign.AccessKeyID == "" || sign.SecretAccessKey == "" {
+	sign := outwardKeys()
+	if sign.AccessKeyID == "" {
 		issued, err := d.n.authority.IssueForFunction(ctx, m.Role, m.From.ARN(), outwardTTL)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errDestination, err)

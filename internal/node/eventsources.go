@@ -11,7 +11,9 @@ import (
 	"github.com/lambdad/lambdad/internal/control/lambda"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/poller/filter"
+	"github.com/lambdad/lambdad/internal/poller/sqspoller"
 	"github.com/lambdad/lambdad/internal/services/sqs"
+	"github.com/lambdad/lambdad/internal/wire/sigv4"
 )
 
 // eventSources is the door of pollers, and of the control plane, to what event source
@@ -24,6 +26,8 @@ const queueWait = 20 * time.Second
 // queueActions are what a role needs to read a queue. Source: Lambda developer guide, "Using
 // Lambda with Amazon SQS", permissions.
 var queueActions = []string{"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}
+
+var errNoQueue = errors.New("Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: The specified queue does not exist.")
 
 // CheckFilter implements the control plane's door.
 func (e eventSources) CheckFilter(pattern string) error {
@@ -38,6 +42,14 @@ func (e eventSources) Reach(ctx context.Context, role, source string) (lambda.Ev
 	if err != nil || arn.Service != "sqs" {
 		return lambda.EventSource{}, fmt.Errorf("lambdad cannot read the event source %s: it has no service %s.", source, arn.Service)
 	}
+	if remote := e.remote(source); remote != nil {
+		// Whoever answers there checks the keys; the queue is asked for nothing but its settings.
+		visibility, err := e.Visibility(ctx, role, source)
+		if errors.Is(err, sqs.ErrNoQueue) {
+			return lambda.EventSource{}, errNoQueue
+		}
+		return lambda.EventSource{VisibilityTimeout: visibility}, err
+	}
 	for _, action := range queueActions {
 		if err := e.mayQueue(ctx, role, arn, action); err != nil {
 			return lambda.EventSource{}, fmt.Errorf("The provided execution role does not have permissions to call %s on SQS", action)
@@ -45,7 +57,7 @@ func (e eventSources) Reach(ctx context.Context, role, source string) (lambda.Ev
 	}
 	visibility, err := e.visibility(ctx, source)
 	if errors.Is(err, sqs.ErrNoQueue) {
-		return lambda.EventSource{}, errors.New("Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: The specified queue does not exist.")
+		return lambda.EventSource{}, errNoQueue
 	}
 	return lambda.EventSource{VisibilityTimeout: visibility}, err
 }
@@ -71,8 +83,33 @@ func (e eventSources) visibility(ctx context.Context, queue string) (time.Durati
 	return time.Duration(seconds) * time.Second, nil
 }
 
+// remote is where a queue is that this node has not, nil if there is no such place.
+func (e eventSources) remote(queue string) *sqspoller.Remote {
+	if e.n.remoteQueues == nil || e.n.queues.Exists(queue) {
+		return nil
+	}
+	return e.n.remoteQueues
+}
+
+// keys sign requests to another endpoint: the operator's where the environment has some, because
+// only those are known outside; else the role's own.
+func (e eventSources) keys(ctx context.Context, role, queue string) (sigv4.Credentials, error) {
+	if own := outwardKeys(); own.AccessKeyID != "" {
+		return own, nil
+	}
+	issued, err := e.n.authority.IssueForFunction(ctx, role, queue, outwardTTL)
+	return sigv4.Credentials{AccessKeyID: issued.AccessKeyID, SecretAccessKey: issued.SecretAccessKey, SessionToken: issued.SessionToken}, err
+}
+
 // Visibility implements sqspoller.Queues, as the methods below do.
 func (e eventSources) Visibility(ctx context.Context, role, queue string) (time.Duration, error) {
+	if remote := e.remote(queue); remote != nil {
+		keys, err := e.keys(ctx, role, queue)
+		if err != nil {
+			return 0, err
+		}
+		return remote.Visibility(ctx, keys, queue)
+	}
 	if err := e.may(ctx, role, queue, "GetQueueAttributes"); err != nil {
 		return 0, err
 	}
@@ -80,6 +117,13 @@ func (e eventSources) Visibility(ctx context.Context, role, queue string) (time.
 }
 
 func (e eventSources) Receive(ctx context.Context, role, queue string, most int) ([]sqs.Received, error) {
+	if remote := e.remote(queue); remote != nil {
+		keys, err := e.keys(ctx, role, queue)
+		if err != nil {
+			return nil, err
+		}
+		return remote.Receive(ctx, keys, queue, most)
+	}
 	if err := e.may(ctx, role, queue, "ReceiveMessage"); err != nil {
 		return nil, err
 	}
@@ -87,6 +131,13 @@ func (e eventSources) Receive(ctx context.Context, role, queue string, most int)
 }
 
 func (e eventSources) Delete(ctx context.Context, role, queue string, receipts []string) error {
+	if remote := e.remote(queue); remote != nil {
+		keys, err := e.keys(ctx, role, queue)
+		if err != nil {
+			return err
+		}
+		return remote.Delete(ctx, keys, queue, receipts)
+	}
 	if err := e.may(ctx, role, queue, "DeleteMessage"); err != nil {
 		return err
 	}
@@ -94,6 +145,13 @@ func (e eventSources) Delete(ctx context.Context, role, queue string, receipts [
 }
 
 func (e eventSources) Release(ctx context.Context, role, queue string, receipts []string) error {
+	if remote := e.remote(queue); remote != nil {
+		keys, err := e.keys(ctx, role, queue)
+		if err != nil {
+			return err
+		}
+		return remote.Release(ctx, keys, queue, receipts)
+	}
 	return each(receipts, func(receipt string) error { return e.n.queues.ChangeVisibility(ctx, queue, receipt, 0) })
 }
 

@@ -55,23 +55,25 @@ type node struct {
 	async       *async.Queue
 	mappings    *record.View[record.Scoped, record.Mapping]
 	queuePoller *sqspoller.Poller
-	urlView     *record.View[record.Qualified, record.FunctionURL]
-	urls        *functionurl.Handler
-	isolation   *isolation
-	memoryMiB   int // what all environments together may promise
-	worker      *worker.Worker
-	assigner    *assignment.Assigner
-	frontend    *frontend.Frontend
-	control     *lambda.Control
-	queues      *sqs.Service
-	services    []*wire.Service
-	api         *wire.Server // for clients
-	inside      *wire.Server // for the code in sandboxes
-	metrics     *telemetry.Metrics
-	prepare     *preparer
-	snapshots   *snapshotter
-	provision   *assignment.Provisioner
-	phase       phase
+	// remoteQueues is nil where the operator has named no endpoint of SQS.
+	remoteQueues *sqspoller.Remote
+	urlView      *record.View[record.Qualified, record.FunctionURL]
+	urls         *functionurl.Handler
+	isolation    *isolation
+	memoryMiB    int // what all environments together may promise
+	worker       *worker.Worker
+	assigner     *assignment.Assigner
+	frontend     *frontend.Frontend
+	control      *lambda.Control
+	queues       *sqs.Service
+	services     []*wire.Service
+	api          *wire.Server // for clients
+	inside       *wire.Server // for the code in sandboxes
+	metrics      *telemetry.Metrics
+	prepare      *preparer
+	snapshots    *snapshotter
+	provision    *assignment.Provisioner
+	phase        phase
 }
 
 // Run assembles a node and runs it until ctx ends, then drains it. It returns nil
@@ -205,6 +207,9 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		return err
 	}
 	n.reserved.Subscribe(n.reservedChanged)
+	if at := (destinations{n}).endpoints()["sqs"]; at != nil {
+		n.remoteQueues = sqspoller.NewRemote(at)
+	}
 	n.queuePoller, err = sqspoller.New(sqspoller.Options{
 		Mappings: n.mappings, Functions: n.functions, Queues: eventSources{n}, Invoke: n.frontend.Run, Log: n.log,
 	})

@@ -327,3 +327,30 @@ func TestKilledQueueMapping(t *testing.T) {
 		t.Logf("%s: %d messages were handled %d times after %d kills", in, messages, len(got), kills)
 	}
 }
+
+// TestRemoteQueueMapping reads a queue of another endpoint that speaks SQS.
+func TestRemoteQueueMapping(t *testing.T) {
+	other := house.Start(t, "--auth", "none")
+	h := house.Start(t, "--endpoint", "sqs="+other.Endpoint)
+	c := h.Client(t)
+	mayQueues(t, c)
+	there := &queues{t, other, sqs.NewFromConfig(c.Config, func(o *sqs.Options) { o.BaseEndpoint = &other.Endpoint })}
+	here := &queues{t, h, sqs.NewFromConfig(c.Config)}
+	here.create("out", nil)
+	there.create("in", nil)
+	env := &types.Environment{Variables: map[string]string{"OUT": *here.url("out")}}
+	name := c.Function(lambda.CreateFunctionInput{Environment: env}, map[string]string{"app.py": consumer})
+	create := func(queue string) error {
+		_, err := c.Lambda.CreateEventSourceMapping(t.Context(), &lambda.CreateEventSourceMappingInput{FunctionName: &name, EventSourceArn: here.arn(queue)})
+		return err
+	}
+	if err := create("nowhere"); err == nil || !strings.Contains(err.Error(), "AWS.SimpleQueueService.NonExistentQueue") {
+		t.Errorf("a queue that is not there: %v", err)
+	}
+	if err := create("in"); err != nil {
+		t.Fatal(err)
+	}
+	there.send("in", "one", "two")
+	here.collect("out", 30*time.Second, func(all []string) bool { return has(all, `"one"`, `"two"`) })
+	there.empty("in")
+}

@@ -120,7 +120,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s was sent to without an endpoint", arn)
 		}
 	}
-	for _, bad := range []string{"sqs=http://x", "sns", "sns=ftp://x", "sns=http://", "sns=http://u:p@x", "s3=http://x?y=z"} {
+	for _, bad := range []string{"lambda=http://x", "sns", "sns=ftp://x", "sns=http://", "sns=http://u:p@x", "s3=http://x?y=z"} {
 		if _, err := ParseEndpoints([]string{bad}); err == nil {
 			t.Errorf("%s is an endpoint", bad)
 		}
