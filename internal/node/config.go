@@ -76,7 +76,7 @@ type Config struct {
 	// of AWS's 0.6 seconds, for tests.
 	EventTimeScale float64 `koanf:"event-time-scale"`
 	// Endpoint are SERVICE=URL settings: where destinations of asynchronous invokes answer that are
-	// not here, which are sns, events and s3.
+	// not here, which are sns, events and s3, and where sqs answers for event sources that are not.
 	Endpoint []string `koanf:"endpoint"`
 	// SigningProfile are ARN=FILE settings: the certificates of the publishers that code signing configs name.
 	SigningProfile []string `koanf:"signing-profile"`
