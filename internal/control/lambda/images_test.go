@@ -107,3 +107,26 @@ func TestImageThatCannotBeFetched(t *testing.T) {
 		})
 	}
 }
+
+func TestSweepKeepsImagesInUse(t *testing.T) {
+	h, fake := imageHouse(t)
+	if _, err := h.h.CreateFunction(t.Context(), call(), imageRequest(t)); err != nil {
+		t.Fatal(err)
+	}
+	h.settleAll()
+	if _, err := h.h.UpdateFunctionCode(t.Context(), call(), &api.UpdateFunctionCodeRequest{FunctionName: wire.Ptr("f"), ImageUri: wire.Ptr(secondImage)}); err != nil {
+		t.Fatal(err)
+	}
+	kept := func(first, second bool) {
+		t.Helper()
+		if _, err := h.sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if fake.keep(firstDigest) != first || fake.keep(secondDigest) != second || fake.keep("other") {
+			t.Errorf("kept: first %v, second %v, another %v", fake.keep(firstDigest), fake.keep(secondDigest), fake.keep("other"))
+		}
+	}
+	kept(true, true) // the first serves while the second is fetched
+	h.settleAll()
+	kept(false, true)
+}

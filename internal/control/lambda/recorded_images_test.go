@@ -14,6 +14,7 @@ type imagesFake struct {
 	digests map[string]artifact.Digest
 	resolve error
 	pull    error
+	keep    func(artifact.Digest) bool // of the last sweep
 }
 
 func (f *imagesFake) Resolve(_ context.Context, uri, _ string) (images.Reference, error) {
@@ -26,7 +27,10 @@ func (f *imagesFake) Resolve(_ context.Context, uri, _ string) (images.Reference
 
 func (f *imagesFake) Pull(context.Context, images.Reference, string) error { return f.pull }
 
-func (f *imagesFake) Sweep(context.Context, func(artifact.Digest) bool) (int, error) { return 0, nil }
+func (f *imagesFake) Sweep(_ context.Context, keep func(artifact.Digest) bool) (int, error) {
+	f.keep = keep
+	return 0, nil
+}
 
 func TestRecordedImages(t *testing.T) {
 	playRecorded(t, "Lambda, container images", "recorded-images.json", nil, imageScenarios)
