@@ -105,6 +105,10 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{own, c.onSigning(own.action, in.CodeSigningConfigArn)}
 	case *api.DeleteFunctionCodeSigningConfigRequest:
 		return []demand{c.onFunction(call, "lambda:DeleteFunctionCodeSigningConfig", in.FunctionName, nil)}
+	case *api.PutRuntimeManagementConfigRequest:
+		return []demand{c.onFunction(call, "lambda:PutRuntimeManagementConfig", in.FunctionName, in.Qualifier)}
+	case *api.GetRuntimeManagementConfigRequest:
+		return []demand{c.onFunction(call, "lambda:GetRuntimeManagementConfig", in.FunctionName, in.Qualifier)}
 	case *api.GetFunctionCodeSigningConfigRequest:
 		return []demand{c.onFunction(call, "lambda:GetFunctionCodeSigningConfig", in.FunctionName, nil)}
 	case *api.PublishVersionRequest:

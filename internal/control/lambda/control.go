@@ -206,6 +206,8 @@ func (c *Control) Handlers() api.Handlers {
 		ListFunctionsByCodeSigningConfig:   c.listFunctionsByCodeSigningConfig,
 		PutFunctionCodeSigningConfig:       c.putFunctionCodeSigningConfig,
 		UpdateCodeSigningConfig:            c.updateCodeSigningConfig,
+		GetRuntimeManagementConfig:         c.getRuntimeManagementConfig,
+		PutRuntimeManagementConfig:         c.putRuntimeManagementConfig,
 		GetAccountSettings:                 c.getAccountSettings,
 		GetAlias:                           c.getAlias,
 		GetEventSourceMapping:              c.getEventSourceMapping,
@@ -248,6 +250,7 @@ func (c *Control) Handlers() api.Handlers {
 		UpdateFunctionUrlConfig:            c.updateFunctionUrlConfig,
 		UpdateFunctionEventInvokeConfig:    c.updateFunctionEventInvokeConfig,
 	}
+	setAbsent(&h)
 	if c.authorize != nil {
 		h.Authorize = c.authorizeCall
 	}

@@ -1,0 +1,43 @@
+package lambda
+
+import (
+	"context"
+
+	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/wire"
+)
+
+// absent answers for resources of kinds that cannot be made here, so that none exists: capacity
+// providers, durable executions and their callbacks.
+func absent[In, Out any](_ context.Context, _ *wire.Call, _ *In) (*Out, error) {
+	return nil, notThere()
+}
+
+// unmakeable refuses to make one.
+func unmakeable[In, Out any](what string) func(context.Context, *wire.Call, *In) (*Out, error) {
+	return func(context.Context, *wire.Call, *In) (*Out, error) { return nil, refused(what) }
+}
+
+// setAbsent fills the slots of what cannot be made here.
+func setAbsent(h *api.Handlers) {
+	h.CreateCapacityProvider = unmakeable[api.CreateCapacityProviderRequest, api.CreateCapacityProviderResponse]("CreateCapacityProvider")
+	h.GetCapacityProvider = absent
+	h.UpdateCapacityProvider = absent
+	h.DeleteCapacityProvider = absent
+	h.ListFunctionVersionsByCapacityProvider = absent
+	h.ListCapacityProviders = func(context.Context, *wire.Call, *api.ListCapacityProvidersRequest) (*api.ListCapacityProvidersResponse, error) {
+		return &api.ListCapacityProvidersResponse{CapacityProviders: []api.CapacityProvider{}}, nil
+	}
+	// A function's environments on a capacity provider are what this would scale.
+	h.PutFunctionScalingConfig = unmakeable[api.PutFunctionScalingConfigRequest, api.PutFunctionScalingConfigResponse]("FunctionScalingConfig")
+	h.GetFunctionScalingConfig = absent
+
+	h.CheckpointDurableExecution = absent
+	h.GetDurableExecution = absent
+	h.GetDurableExecutionHistory = absent
+	h.GetDurableExecutionState = absent
+	h.StopDurableExecution = absent
+	h.SendDurableExecutionCallbackFailure = absent
+	h.SendDurableExecutionCallbackHeartbeat = absent
+	h.SendDurableExecutionCallbackSuccess = absent
+}
