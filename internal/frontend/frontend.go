@@ -315,6 +315,8 @@ func invokeFault(fn *record.Function, err error) error {
 		return api.NewInvalidParameterValueException(fmt.Sprintf("The function's MemorySize of %d MB is more than this lambdad has for all functions together. Lower it, or start lambdad with a larger --memory.", fn.MemoryMiB))
 	case errors.Is(err, worker.ErrIsolation):
 		return api.NewInvalidParameterValueException("This host cannot isolate the function as its tag " + record.IsolationTag + " demands; `lambdad doctor` says what the host lacks.")
+	case errors.Is(err, worker.ErrExtensions):
+		return api.NewInvalidParameterValueException("The function has extensions in /opt/extensions, and this lambdad does not start extensions; it would not run the function without them. Remove the layer that has them.")
 	case errors.Is(err, assignment.ErrScalingRate):
 		return scalesTooFast()
 	case errors.Is(err, assignment.ErrQueueFull), errors.Is(err, assignment.ErrNoCapacity):

@@ -281,6 +281,7 @@ func TestErrorsAndTail(t *testing.T) {
 		fmt.Errorf("%w: secret", assignment.ErrStart):                               "500 ServiceException",
 		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRole):           "403 AccessDeniedException",
 		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRuntime):        "502 InvalidRuntimeException",
+		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrExtensions):     "400 InvalidParameterValueException",
 		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRestore):        "400 SnapStartException",
 		fmt.Errorf("%w: %w: secret", assignment.ErrStart, worker.ErrRestoreTimeout): "408 SnapStartTimeoutException",
 	} {

@@ -128,6 +128,10 @@ func (e *Environment) start(ctx context.Context) error {
 		e.Destroy()
 		return err
 	}
+	if err := e.refuseExtensions(); err != nil {
+		e.Destroy()
+		return err
+	}
 	o, err := e.init(ctx, phaseInit, w.opts.InitTimeout)
 	if err != nil {
 		e.Destroy()
