@@ -57,9 +57,9 @@ func settingsOfCreate(in *api.CreateFunctionRequest) settings {
 		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers, ImageConfig: in.ImageConfig,
 		unenforced: unenforced{
 			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn,
-			FileSystemConfigs: in.FileSystemConfigs,
+			FileSystemConfigs:      in.FileSystemConfigs,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
-			CodeSigningConfigArn: in.CodeSigningConfigArn, TenancyConfig: in.TenancyConfig, PublishTo: in.PublishTo,
+			TenancyConfig: in.TenancyConfig, PublishTo: in.PublishTo,
 		},
 	}
 }
@@ -72,7 +72,7 @@ func settingsOfUpdate(in *api.UpdateFunctionConfigurationRequest) settings {
 		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers, ImageConfig: in.ImageConfig,
 		unenforced: unenforced{
 			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn,
-			FileSystemConfigs: in.FileSystemConfigs,
+			FileSystemConfigs:      in.FileSystemConfigs,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 		},
 	}

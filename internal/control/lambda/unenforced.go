@@ -18,7 +18,6 @@ type unenforced struct {
 	FileSystemConfigs      []api.FileSystemConfig
 	CapacityProviderConfig *api.CapacityProviderConfig
 	DurableConfig          *api.DurableConfig
-	CodeSigningConfigArn   *string
 	TenancyConfig          *api.TenancyConfig
 	PublishTo              *string
 }
@@ -38,10 +37,6 @@ func (u *unenforced) check() error {
 		if value(v.Ipv6AllowedForDualStack) {
 			return refused("VpcConfig.Ipv6AllowedForDualStack")
 		}
-	}
-	if arn := value(u.CodeSigningConfigArn); arn != "" {
-		// Recorded: test_code_signing_not_found_excs.
-		return api.NewCodeSigningConfigNotFoundException("The code signing configuration cannot be found. Check that the provided configuration is not deleted: " + arn + ".")
 	}
 	switch {
 	case value(u.KMSKeyArn) != "":
