@@ -394,11 +394,6 @@ var scenarios = map[string]scenario{
 	},
 	"TestLambdaConcurrency::test_reserved_concurrency":             (*recording).latestConfiguration,
 	"TestLambdaConcurrency::test_reserved_concurrency_async_queue": (*recording).latestConfiguration,
-	"TestCodeSigningConfig::test_code_signing_not_found_excs": func(r *recording, _ string) {
-		r.make(nil)
-		r.match("get_function_csc_fnwithoutcsc", r.get("GetFunctionCodeSigningConfig", nil))
-		r.match("get_function_csc_nonexistingfn", r.ask("GetFunctionCodeSigningConfig", object{"FunctionName": "csc-test-doesnotexist"}))
-	},
 	"TestLoggingConfig::test_function_advanced_logging_configuration": func(r *recording, _ string) {
 		r.logging(object{"LoggingConfig": object{"LogFormat": "JSON"}}, object{"LogGroup": "cool_lambda"})
 	},
