@@ -1,10 +1,13 @@
 package house
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,11 +46,29 @@ func (h *House) SDKConfig(t testing.TB) aws.Config {
 	cfg, err := config.LoadDefaultConfig(context.Background(),
 		config.WithSharedCredentialsFiles([]string{filepath.Join(h.Data, "credentials")}),
 		config.WithSharedConfigFiles([]string{os.DevNull}),
-		config.WithRegion(h.Region), config.WithBaseEndpoint(h.Endpoint), config.WithRetryMaxAttempts(1))
+		config.WithRegion(h.Region), config.WithBaseEndpoint(h.Endpoint), config.WithRetryMaxAttempts(1),
+		config.WithHTTPClient(steady{&http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return cfg
+}
+
+// steady sends bodies that may be closed at any time. The SDK closes a request's body as soon as
+// the answer's head is there, which net/http takes for a failure to write where it has not seen the
+// body's end yet, and then closes the connection under an answer that does not fit into one read.
+type steady struct{ *http.Client }
+
+func (c steady) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body.Close()
+		r.Body = io.NopCloser(bytes.NewReader(b))
+	}
+	return c.Client.Do(r)
 }
 
 // Client makes a client and a role for functions.
