@@ -46,11 +46,11 @@ func (h *House) SDKConfig(t testing.TB) aws.Config {
 	cfg, err := config.LoadDefaultConfig(context.Background(),
 		config.WithSharedCredentialsFiles([]string{filepath.Join(h.Data, "credentials")}),
 		config.WithSharedConfigFiles([]string{os.DevNull}),
-		config.WithRegion(h.Region), config.WithBaseEndpoint(h.Endpoint), config.WithRetryMaxAttempts(1),
-		config.WithHTTPClient(steady{&http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}}))
+		config.WithRegion(h.Region), config.WithBaseEndpoint(h.Endpoint), config.WithRetryMaxAttempts(1))
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.HTTPClient = steady{&http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}}
 	return cfg
 }
 
