@@ -20,7 +20,13 @@ type Config struct {
 
 	// ScalingRate is how many environments a function may get in scalingPeriod.
 	ScalingRate int
+	// TenantEnvironmentsMax is how many environments a function may have for all its tenants together.
+	TenantEnvironmentsMax int
 }
+
+// tenantEnvironmentsMax: beyond it TooManyRequestsException. Source: Lambda quotas, "Tenant isolated
+// execution environments": 2,500 for each 1,000 of concurrent executions.
+const tenantEnvironmentsMax = 2500
 
 // acquireQueueMax: beyond it TooManyRequestsException. An account runs 1,000 by default.
 const acquireQueueMax = 1024
@@ -34,6 +40,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ScalingRate == 0 {
 		c.ScalingRate = scalingRateDefault
+	}
+	if c.TenantEnvironmentsMax == 0 {
+		c.TenantEnvironmentsMax = tenantEnvironmentsMax
 	}
 	c.KeepAlive = c.KeepAlive.withDefaults()
 	return c
@@ -169,6 +178,10 @@ func (c *Core) invoke(now time.Time, ev *Event, out []Effect) []Effect {
 		return c.assign(e, ev.Invoke, out)
 	}
 	if len(p.waiting) >= c.cfg.QueueMax {
+		out = append(out, Effect{Kind: EffectReject, Invoke: ev.Invoke, Reason: ReasonQueueFull})
+		return c.settle(p, out)
+	}
+	if ev.Key.TenantID != "" && len(c.envs) >= c.cfg.TenantEnvironmentsMax {
 		out = append(out, Effect{Kind: EffectReject, Invoke: ev.Invoke, Reason: ReasonQueueFull})
 		return c.settle(p, out)
 	}

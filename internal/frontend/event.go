@@ -25,6 +25,7 @@ type Event struct {
 	RequestID     aws.RequestID
 	Payload       []byte // JSON
 	ClientContext string
+	TenantID      string
 	TraceID       string
 	Received      time.Time
 }
@@ -43,6 +44,9 @@ func (f *Frontend) Send(ctx context.Context, e *Event) error {
 	}
 	fn, err := f.resolve(ctx, e.Name)
 	if err != nil {
+		return err
+	}
+	if err := checkTenant(fn, e.TenantID); err != nil {
 		return err
 	}
 	if len(e.Payload) == 0 {

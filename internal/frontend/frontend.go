@@ -141,7 +141,7 @@ func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.Invocati
 	}
 	if event {
 		err := f.Send(ctx, &Event{
-			Name: name, RequestID: call.RequestID, Payload: in.Payload, ClientContext: clientContext, TraceID: call.TraceID, Received: call.Received,
+			Name: name, RequestID: call.RequestID, Payload: in.Payload, ClientContext: clientContext, TenantID: value(in.TenantId), TraceID: call.TraceID, Received: call.Received,
 		})
 		if err != nil {
 			return nil, err
@@ -154,6 +154,7 @@ func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.Invocati
 		RequestID:     call.RequestID,
 		Payload:       in.Payload,
 		ClientContext: clientContext,
+		TenantID:      value(in.TenantId),
 		TraceID:       call.TraceID,
 		Received:      call.Received,
 		WantTail:      value(in.LogType) == api.LogTypeTail,
@@ -254,8 +255,6 @@ func (f *Frontend) alias(ctx context.Context, key record.Qualified) (*record.Ali
 // refuseUnbuilt refuses what is not enforced yet, rather than to ignore it.
 func refuseUnbuilt(in *api.InvocationRequest) error {
 	switch {
-	case in.TenantId != nil:
-		return api.NewInvalidParameterValueException("The tenant id is only supported for functions with tenant isolation; this function has none.")
 	case in.DurableExecutionName != nil:
 		return api.NewInvalidParameterValueException("The durable execution name is only supported for durable functions; this function is none.")
 	}

@@ -58,6 +58,7 @@ type invoker struct {
 	err    error
 	do     func()
 	events events
+	tenant string
 }
 
 type events struct {
@@ -72,8 +73,8 @@ func (e *events) Accept(_ context.Context, event *Event) error {
 	return e.err
 }
 
-func (i *invoker) Invoke(fn *record.Function, _ string, in *worker.Invocation) (worker.Result, error) {
-	i.fn, i.in = fn, in
+func (i *invoker) Invoke(fn *record.Function, tenantID string, in *worker.Invocation) (worker.Result, error) {
+	i.fn, i.in, i.tenant = fn, in, tenantID
 	if i.do != nil {
 		i.do()
 	}
@@ -226,6 +227,34 @@ func TestDryRun(t *testing.T) {
 	out, err := f.Invoke(context.Background(), newCall(), request("f", func(in *api.InvocationRequest) { in.InvocationType = wire.Ptr("DryRun") }))
 	if err != nil || *out.StatusCode != 204 || out.Payload != nil || out.ExecutedVersion != nil || i.in != nil {
 		t.Errorf("%v %+v", err, out)
+	}
+}
+
+func TestTenants(t *testing.T) {
+	f, i := setUp(t, 0)
+	tenanted := function("tenanted", record.Latest, record.StateActive)
+	tenanted.Tenancy = record.TenancyPerTenant
+	f.functions.(*view).known["tenanted:$LATEST"] = tenanted
+	of := func(name string, tenant *string) *api.InvocationRequest {
+		return request(name, func(in *api.InvocationRequest) { in.TenantId = tenant })
+	}
+	if _, err := f.Invoke(context.Background(), newCall(), of("tenanted", wire.Ptr("blue"))); err != nil || i.tenant != "blue" {
+		t.Errorf("%v, ran for %q", err, i.tenant)
+	}
+	for name, in := range map[string]*api.InvocationRequest{"Add a valid tenant ID": of("tenanted", nil), "Remove the tenant ID": of("f", wire.Ptr("blue"))} {
+		for _, kind := range []string{"RequestResponse", "Event"} {
+			in.InvocationType = &kind
+			_, err := f.Invoke(context.Background(), newCall(), in)
+			var fault *api.InvalidParameterValueException
+			if !errors.As(err, &fault) || !strings.Contains(fault.FaultMessage(), name) {
+				t.Errorf("%s: %v", kind, err)
+			}
+		}
+	}
+	event := of("tenanted", wire.Ptr("green"))
+	event.InvocationType = wire.Ptr("Event")
+	if _, err := f.Invoke(context.Background(), newCall(), event); err != nil || i.events.accepted[0].TenantID != "green" {
+		t.Errorf("%v, accepted %+v", err, i.events.accepted)
 	}
 }
 

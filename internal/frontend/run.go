@@ -17,6 +17,7 @@ type Request struct {
 	RequestID     aws.RequestID
 	Payload       []byte // JSON; none is {}
 	ClientContext string // decoded
+	TenantID      string // X-Amz-Tenant-Id, "" for none
 	TraceID       string // the caller's X-Amzn-Trace-Id, "" for a new one
 	Received      time.Time
 	WantTail      bool
@@ -38,6 +39,9 @@ type Answer struct {
 func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
 	fn, err := f.resolve(ctx, r.Name)
 	if err != nil {
+		return Answer{}, err
+	}
+	if err := checkTenant(fn, r.TenantID); err != nil {
 		return Answer{}, err
 	}
 	payload := r.Payload
@@ -64,7 +68,7 @@ func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
 	if r.Stream != nil {
 		in.Stream = &headed{to: r.Stream, head: StreamHead{ExecutedVersion: fn.Version, TraceID: trace}}
 	}
-	res, err := f.admit(fn, in)
+	res, err := f.admit(fn, r.TenantID, in)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -80,20 +84,20 @@ func (f *Frontend) refused(id record.FunctionID) error {
 }
 
 // admit counts an invoke and has it run.
-func (f *Frontend) admit(fn *record.Function, in *worker.Invocation) (worker.Result, error) {
+func (f *Frontend) admit(fn *record.Function, tenantID string, in *worker.Invocation) (worker.Result, error) {
 	admitted, ok := f.counter.Acquire(fn.ID, fn.Version)
 	if !ok {
-		f.meter.Throttled(fn, "")
+		f.meter.Throttled(fn, tenantID)
 		return worker.Result{}, f.refused(fn.ID)
 	}
-	f.meter.Began(fn, "")
-	res, err := f.invoker.Invoke(fn, "", in)
-	f.meter.Ended(fn, "")
+	f.meter.Began(fn, tenantID)
+	res, err := f.invoker.Invoke(fn, tenantID, in)
+	f.meter.Ended(fn, tenantID)
 	admitted.Release()
 	if err != nil {
 		fault := invokeFault(fn, err)
 		if isThrottle(fault) {
-			f.meter.Throttled(fn, "")
+			f.meter.Throttled(fn, tenantID)
 		}
 		return worker.Result{}, fault
 	}

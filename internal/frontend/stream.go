@@ -52,9 +52,6 @@ func (f *Frontend) InvokeWithResponseStream(ctx context.Context, call *wire.Call
 	if err != nil {
 		return err
 	}
-	if in.TenantId != nil {
-		return api.NewInvalidParameterValueException("The tenant id is only supported for functions with tenant isolation; this function has none.")
-	}
 	clientContext, err := decodeClientContext(value(in.ClientContext))
 	if err != nil {
 		return err
@@ -66,6 +63,7 @@ func (f *Frontend) InvokeWithResponseStream(ctx context.Context, call *wire.Call
 		RequestID:     call.RequestID,
 		Payload:       in.Payload,
 		ClientContext: clientContext,
+		TenantID:      value(in.TenantId),
 		TraceID:       call.TraceID,
 		Received:      call.Received,
 		WantTail:      value(in.LogType) == api.LogTypeTail,

@@ -50,6 +50,7 @@ type storedFunction struct {
 	SnapStart     string `json:"ss,omitempty"`
 	SnapStartDone bool   `json:"ssd,omitempty"`
 	DeadLetterARN string `json:"dlq,omitempty"`
+	Tenancy       string `json:"ten,omitempty"`
 
 	Logging     storedLogging     `json:"log"`
 	TracingMode string            `json:"trc,omitempty"`
@@ -83,7 +84,7 @@ func EncodeFunction(f *Function) ([]byte, error) {
 		Description: f.Description, Runtime: f.Runtime, RuntimeARN: f.RuntimeVersionARN, Handler: f.Handler, Role: f.Role,
 		TimeoutS: f.TimeoutS, MemoryMiB: f.MemoryMiB, TmpMiB: f.TmpMiB, Architecture: f.Architecture,
 		Artifact: f.Artifact, CodeSHA256: f.CodeSHA256, CodeBytes: f.CodeBytes, UnzippedBytes: f.UnzippedBytes,
-		Layers: f.Layers, Image: f.Image, SnapStart: f.SnapStart.ApplyOn, SnapStartDone: f.SnapStart.Optimized, DeadLetterARN: f.DeadLetterARN,
+		Layers: f.Layers, Image: f.Image, SnapStart: f.SnapStart.ApplyOn, SnapStartDone: f.SnapStart.Optimized, DeadLetterARN: f.DeadLetterARN, Tenancy: f.Tenancy,
 		Logging: storedLogging(f.Logging), TracingMode: f.TracingMode, Tags: f.Tags,
 		State: f.State, StateReason: f.StateReason, StateReasonCode: f.StateReasonCode,
 		Update: f.Update, UpdateReason: f.UpdateReason, UpdateReasonCode: f.UpdateReasonCode,
@@ -114,7 +115,7 @@ func DecodeFunction(b []byte) (*Function, error) {
 		Description: s.Description, Runtime: s.Runtime, RuntimeVersionARN: s.RuntimeARN, Handler: s.Handler, Role: s.Role,
 		TimeoutS: s.TimeoutS, MemoryMiB: s.MemoryMiB, TmpMiB: s.TmpMiB, Architecture: s.Architecture,
 		Artifact: s.Artifact, CodeSHA256: s.CodeSHA256, CodeBytes: s.CodeBytes, UnzippedBytes: s.UnzippedBytes,
-		Layers: s.Layers, Image: s.Image, SnapStart: SnapStart{ApplyOn: s.SnapStart, Optimized: s.SnapStartDone}, DeadLetterARN: s.DeadLetterARN,
+		Layers: s.Layers, Image: s.Image, SnapStart: SnapStart{ApplyOn: s.SnapStart, Optimized: s.SnapStartDone}, DeadLetterARN: s.DeadLetterARN, Tenancy: s.Tenancy,
 		Logging: Logging(s.Logging), TracingMode: s.TracingMode, Tags: s.Tags,
 		State: s.State, StateReason: s.StateReason, StateReasonCode: s.StateReasonCode,
 		Update: s.Update, UpdateReason: s.UpdateReason, UpdateReasonCode: s.UpdateReasonCode,

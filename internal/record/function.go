@@ -90,6 +90,8 @@ type Function struct {
 	SnapStart SnapStart
 	// DeadLetterARN is DeadLetterConfig.TargetArn: a queue or a topic, "" for none.
 	DeadLetterARN string
+	// Tenancy is TenancyConfig.TenantIsolationMode: TenancyPerTenant, or "" for none. It never changes.
+	Tenancy string
 
 	Logging     Logging
 	TracingMode string            // "PassThrough" or "Active"
@@ -124,6 +126,9 @@ func (f *Function) Clone() *Function {
 	c.Image = f.Image.Clone()
 	return &c
 }
+
+// TenancyPerTenant is Tenancy of a function whose environments each serve one tenant only.
+const TenancyPerTenant = "PER_TENANT"
 
 // SnapStartVersions is SnapStart.ApplyOn of a function whose published versions start from a
 // snapshot; "" is None.

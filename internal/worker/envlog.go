@@ -43,6 +43,7 @@ type envLog struct {
 	name             string
 	version          string
 	initialization   string // how the environment came to be
+	tenant           string // whom the environment serves; "" for everybody
 
 	mu      sync.Mutex
 	partial []byte // the last line's beginning, without its newline
@@ -166,7 +167,7 @@ func (l *envLog) start(id aws.RequestID, t *trace, wantTail bool) {
 		l.tail = &tail{}
 	}
 	if l.json {
-		l.platformEvent(now, "INFO", "platform.start", startRecord{id, l.arn, l.version, t.record()})
+		l.platformEvent(now, "INFO", "platform.start", startRecord{id, l.arn, l.version, l.tenant, t.record()})
 	} else {
 		l.platform(now, textLines{}.start(l.line[:0], id, l.version))
 	}
@@ -191,7 +192,7 @@ func (l *envLog) end(r *report, f *failure, producedBytes int) []byte {
 		if r.status != StatusSuccess {
 			done, rep = "WARN", "WARN"
 		}
-		l.platformEvent(now, done, "platform.runtimeDone", runtimeDoneRecord{r.requestID, r.status, r.errorType, doneMetrics{millis(r.duration), producedBytes}, r.trace.record()})
+		l.platformEvent(now, done, "platform.runtimeDone", runtimeDoneRecord{r.requestID, r.status, r.errorType, doneMetrics{millis(r.duration), producedBytes}, l.tenant, r.trace.record()})
 		m := reportMetrics{millis(r.duration), int64(r.billed() / time.Millisecond), r.memoryMiB, r.maxMemoryMiB, nil, nil, nil}
 		if r.restore.whole > 0 {
 			whole, billed := millis(r.restore.whole), int64(ceilMillis(r.restore.billed)/time.Millisecond)
@@ -201,7 +202,7 @@ func (l *envLog) end(r *report, f *failure, producedBytes int) []byte {
 			d := millis(r.init)
 			m.InitDurationMs = &d
 		}
-		l.platformEvent(now, rep, "platform.report", reportRecord{r.requestID, m, r.status, r.errorType, r.trace.record()})
+		l.platformEvent(now, rep, "platform.report", reportRecord{r.requestID, m, r.status, r.errorType, l.tenant, r.trace.record()})
 	} else {
 		switch {
 		case f == nil:

@@ -69,6 +69,7 @@ type startRecord struct {
 	RequestID   aws.RequestID  `json:"requestId"`
 	FunctionARN string         `json:"functionArn"`
 	Version     string         `json:"version"`
+	TenantID    string         `json:"tenantId,omitempty"`
 	Tracing     *tracingRecord `json:"tracing,omitempty"`
 }
 
@@ -83,6 +84,7 @@ type runtimeDoneRecord struct {
 	Status    string         `json:"status"`
 	ErrorType string         `json:"errorType,omitempty"`
 	Metrics   doneMetrics    `json:"metrics"`
+	TenantID  string         `json:"tenantId,omitempty"`
 	Tracing   *tracingRecord `json:"tracing,omitempty"`
 }
 
@@ -96,6 +98,7 @@ type reportRecord struct {
 	Metrics   reportMetrics  `json:"metrics"`
 	Status    string         `json:"status"`
 	ErrorType string         `json:"errorType,omitempty"`
+	TenantID  string         `json:"tenantId,omitempty"`
 	Tracing   *tracingRecord `json:"tracing,omitempty"`
 }
 

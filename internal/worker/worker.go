@@ -357,6 +357,7 @@ func (w *Worker) newEnvironment(spec StartSpec) (*Environment, error) {
 	e := &Environment{worker: w, fn: spec.Function, tenant: spec.TenantID, isolation: spec.Isolation, provisioned: spec.Provisioned}
 	e.log = newEnvLog(w.opts.Logs, w.log, logStreamOf(spec.Function, now), spec.Function)
 	e.log.initialization = e.initialization()
+	e.log.tenant = e.tenant
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {

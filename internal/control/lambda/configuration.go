@@ -68,6 +68,9 @@ func listed(f *record.Function, qualifier string) *api.FunctionConfiguration {
 		showImage(out, f.Image)
 	}
 	out.Layers = shownLayers(f)
+	if f.Tenancy != "" {
+		out.TenancyConfig = &api.TenancyConfig{TenantIsolationMode: wire.Ptr(f.Tenancy)}
+	}
 	if f.DeadLetterARN != "" {
 		out.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: wire.Ptr(f.DeadLetterARN)}
 	}

@@ -52,10 +52,14 @@ func (c *Control) createFunctionUrlConfig(ctx context.Context, call *wire.Call, 
 
 // urlTarget refuses a URL of nothing.
 func (c *Control) urlTarget(ctx context.Context, n record.Name) error {
-	if _, err := c.table.Get(ctx, n.ID, record.Latest); errors.Is(err, store.ErrNotFound) {
+	f, err := c.table.Get(ctx, n.ID, record.Latest)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return noFunction()
-	} else if err != nil {
+	case err != nil:
 		return fault(err)
+	case f.Tenancy != "":
+		return notForTenants("Function URLs are")
 	}
 	if n.Qualifier == "" {
 		return nil

@@ -152,6 +152,9 @@ func (c *Control) aimMapping(ctx context.Context, call *wire.Call, m *record.Map
 	if err != nil {
 		return store.Write{}, err
 	}
+	if f.Tenancy != "" {
+		return store.Write{}, notForTenants("Event source mappings are")
+	}
 	if source.arn.Region != n.ID.Region {
 		return store.Write{}, invalid("The event source %s is not in the Region %s of the function.", source.arn, n.ID.Region)
 	}

@@ -190,6 +190,9 @@ func (c *Control) mayProvision(ctx context.Context, f *record.Function, requeste
 	if f.State != record.StateActive {
 		return inState(f.State)
 	}
+	if f.Tenancy != "" {
+		return notForTenants("Provisioned Concurrency is")
+	}
 	if f.Snapshotted() {
 		return invalid("Provisioned Concurrency is not supported for SnapStart enabled functions.")
 	}

@@ -43,6 +43,7 @@ type settings struct {
 	LoggingConfig    *api.LoggingConfig
 	SnapStart        *api.SnapStart
 	DeadLetterConfig *api.DeadLetterConfig
+	TenancyConfig    *api.TenancyConfig // only of CreateFunction
 	ImageConfig      *api.ImageConfig
 	Layers           []string // nil leaves what is there; read by Control.layersOf
 
@@ -54,12 +55,12 @@ func settingsOfCreate(in *api.CreateFunctionRequest) settings {
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
 		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
-		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers, ImageConfig: in.ImageConfig,
+		DeadLetterConfig: in.DeadLetterConfig, TenancyConfig: in.TenancyConfig, Layers: in.Layers, ImageConfig: in.ImageConfig,
 		unenforced: unenforced{
 			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn,
 			FileSystemConfigs:      in.FileSystemConfigs,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
-			TenancyConfig: in.TenancyConfig, PublishTo: in.PublishTo,
+			PublishTo: in.PublishTo,
 		},
 	}
 }
@@ -122,6 +123,9 @@ func (s *settings) apply(f *record.Function) error {
 	}
 	if s.DeadLetterConfig != nil {
 		f.DeadLetterARN = value(s.DeadLetterConfig.TargetArn) // empty takes it away
+	}
+	if s.TenancyConfig != nil {
+		f.Tenancy = value(s.TenancyConfig.TenantIsolationMode)
 	}
 	if s.SnapStart != nil && s.SnapStart.ApplyOn != nil {
 		f.SnapStart.ApplyOn = ""

@@ -67,7 +67,9 @@ func TestCreateRefusals(t *testing.T) {
 		{"file system", func(in *api.CreateFunctionRequest) { in.FileSystemConfigs = make([]api.FileSystemConfig, 1) }, "InvalidParameterValueException", "FileSystemConfigs is not supported"},
 		{"code signing", func(in *api.CreateFunctionRequest) { in.CodeSigningConfigArn = wire.Ptr("arn:x") }, "CodeSigningConfigNotFoundException", "cannot be found"},
 		{"durable", func(in *api.CreateFunctionRequest) { in.DurableConfig = &api.DurableConfig{} }, "InvalidParameterValueException", "DurableConfig is not supported"},
-		{"tenancy", func(in *api.CreateFunctionRequest) { in.TenancyConfig = &api.TenancyConfig{} }, "InvalidParameterValueException", "TenancyConfig is not supported"},
+		{"tenancy and SnapStart", func(in *api.CreateFunctionRequest) {
+			in.TenancyConfig, in.SnapStart = &api.TenancyConfig{TenantIsolationMode: wire.Ptr("PER_TENANT")}, &api.SnapStart{ApplyOn: wire.Ptr("PublishedVersions")}
+		}, "InvalidParameterValueException", "SnapStart is not supported for functions with tenant isolation mode enabled."},
 		{"capacity", func(in *api.CreateFunctionRequest) { in.CapacityProviderConfig = &api.CapacityProviderConfig{} }, "InvalidParameterValueException", "CapacityProviderConfig is not supported"},
 		{"many tags", func(in *api.CreateFunctionRequest) {
 			in.Tags = map[string]string{}

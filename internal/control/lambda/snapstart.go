@@ -26,6 +26,9 @@ func checkSnapStart(f *record.Function) error {
 	if f.SnapStart.ApplyOn == "" {
 		return nil
 	}
+	if f.Tenancy != "" {
+		return notForTenants("SnapStart is")
+	}
 	if f.Image != nil {
 		return invalid("SnapStart is not supported for functions with packageType Image.")
 	}

@@ -18,7 +18,6 @@ type unenforced struct {
 	FileSystemConfigs      []api.FileSystemConfig
 	CapacityProviderConfig *api.CapacityProviderConfig
 	DurableConfig          *api.DurableConfig
-	TenancyConfig          *api.TenancyConfig
 	PublishTo              *string
 }
 
@@ -47,8 +46,6 @@ func (u *unenforced) check() error {
 		return refused("CapacityProviderConfig")
 	case u.DurableConfig != nil:
 		return refused("DurableConfig")
-	case u.TenancyConfig != nil:
-		return refused("TenancyConfig")
 	case value(u.PublishTo) != "":
 		return refused("PublishTo")
 	}

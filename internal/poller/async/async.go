@@ -108,7 +108,7 @@ func New(o Options) (*Queue, error) {
 // Accept implements frontend.Events.
 func (q *Queue) Accept(ctx context.Context, e *frontend.Event) error {
 	body, err := encode(&event{
-		Name: e.Name, RequestID: e.RequestID, ClientContext: e.ClientContext, TraceID: e.TraceID, Received: e.Received, payload: e.Payload,
+		Name: e.Name, RequestID: e.RequestID, ClientContext: e.ClientContext, TenantID: e.TenantID, TraceID: e.TraceID, Received: e.Received, payload: e.Payload,
 	})
 	if err != nil {
 		return err

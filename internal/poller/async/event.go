@@ -20,6 +20,7 @@ type event struct {
 	Name          record.Name   `json:"n"`
 	RequestID     aws.RequestID `json:"id"`
 	ClientContext string        `json:"cc,omitempty"`
+	TenantID      string        `json:"ten,omitempty"`
 	TraceID       string        `json:"tr,omitempty"`
 	Received      time.Time     `json:"at"`
 	// Attempts are how often the function has run for it.

@@ -13,14 +13,14 @@ import (
 func TestEventRoundTrip(t *testing.T) {
 	e := &event{
 		Name:      record.Name{ID: record.FunctionID{Account: "000000000000", Region: "us-east-1", Name: "f"}, Qualifier: "live"},
-		RequestID: "id", ClientContext: "{}", TraceID: "Root=1", Received: time.Unix(1, 5).UTC(), Attempts: 2, payload: []byte(`{"a":"\u00e9"}`),
+		RequestID: "id", ClientContext: "{}", TenantID: "blue", TraceID: "Root=1", Received: time.Unix(1, 5).UTC(), Attempts: 2, payload: []byte(`{"a":"\u00e9"}`),
 	}
 	b, err := encode(e)
 	if err != nil {
 		t.Fatal(err)
 	}
 	back, err := decode(b)
-	if err != nil || back.Name != e.Name || back.RequestID != e.RequestID || !back.Received.Equal(e.Received) || back.Attempts != 2 || !bytes.Equal(back.payload, e.payload) {
+	if err != nil || back.Name != e.Name || back.RequestID != e.RequestID || back.TenantID != "blue" || !back.Received.Equal(e.Received) || back.Attempts != 2 || !bytes.Equal(back.payload, e.payload) {
 		t.Errorf("%+v, %v", back, err)
 	}
 	e.ClientContext = strings.Repeat("x", headBytesMax)

@@ -51,7 +51,7 @@ func (t *try) age() time.Duration {
 func (t *try) invoke(ctx context.Context) outcome {
 	answer, err := t.queue.opts.Invoke(ctx, &frontend.Request{
 		Name: t.event.Name, RequestID: t.event.RequestID, Payload: t.event.payload, ClientContext: t.event.ClientContext,
-		TraceID: t.event.TraceID, Received: t.event.Received,
+		TenantID: t.event.TenantID, TraceID: t.event.TraceID, Received: t.event.Received,
 	})
 	var missing *api.ResourceNotFoundException
 	var throttle *api.TooManyRequestsException
