@@ -41,3 +41,15 @@ func setAbsent(h *api.Handlers) {
 	h.SendDurableExecutionCallbackHeartbeat = absent
 	h.SendDurableExecutionCallbackSuccess = absent
 }
+
+// listDurableExecutionsByFunction finds none: no function here is durable.
+func (c *Control) listDurableExecutionsByFunction(ctx context.Context, call *wire.Call, in *api.ListDurableExecutionsByFunctionRequest) (*api.ListDurableExecutionsByFunctionResponse, error) {
+	n, err := c.named(call, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.read(ctx, n); err != nil {
+		return nil, err
+	}
+	return &api.ListDurableExecutionsByFunctionResponse{DurableExecutions: []api.Execution{}}, nil
+}

@@ -170,6 +170,8 @@ func (c *Control) demands(call *wire.Call, operation string, in any) []demand {
 		return []demand{c.onFunctionURL(call, "lambda:DeleteFunctionUrlConfig", in.FunctionName, in.Qualifier, nil)}
 	case *api.ListFunctionUrlConfigsRequest:
 		return []demand{c.onFunction(call, "lambda:ListFunctionUrlConfigs", in.FunctionName, nil)}
+	case *api.ListDurableExecutionsByFunctionRequest:
+		return []demand{c.onFunction(call, "lambda:ListDurableExecutionsByFunction", in.FunctionName, in.Qualifier)}
 	case *api.PutFunctionConcurrencyRequest:
 		return []demand{c.onFunction(call, "lambda:PutFunctionConcurrency", in.FunctionName, nil)}
 	case *api.GetFunctionConcurrencyRequest:

@@ -224,6 +224,7 @@ func (c *Control) Handlers() api.Handlers {
 		GetPolicy:                          c.getPolicy,
 		GetProvisionedConcurrencyConfig:    c.getProvisionedConcurrencyConfig,
 		ListAliases:                        c.listAliases,
+		ListDurableExecutionsByFunction:    c.listDurableExecutionsByFunction,
 		ListEventSourceMappings:            c.listEventSourceMappings,
 		ListFunctionEventInvokeConfigs:     c.listFunctionEventInvokeConfigs,
 		ListFunctions:                      c.listFunctions,

@@ -30,8 +30,13 @@ func TestRuntimeManagement(t *testing.T) {
 
 func TestAbsentKinds(t *testing.T) {
 	h := newHouse(t)
+	h.create("f")
 	_, err := h.h.CreateCapacityProvider(t.Context(), call(), &api.CreateCapacityProviderRequest{})
 	wantFault(t, err, "InvalidParameterValueException", "CreateCapacityProvider is not supported")
+	none, err := h.h.ListDurableExecutionsByFunction(t.Context(), call(), &api.ListDurableExecutionsByFunctionRequest{FunctionName: wire.Ptr("f")})
+	if err != nil || len(none.DurableExecutions) != 0 {
+		t.Errorf("durable executions of a function: %+v, %v", none, err)
+	}
 	_, err = h.h.GetDurableExecution(t.Context(), call(), &api.GetDurableExecutionRequest{})
 	wantFault(t, err, "ResourceNotFoundException", "does not exist")
 	all, err := h.h.ListCapacityProviders(t.Context(), call(), &api.ListCapacityProvidersRequest{})
