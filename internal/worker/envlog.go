@@ -13,6 +13,7 @@ import (
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/runtimeapi"
 	"github.com/lambdad/lambdad/internal/telemetry"
+	"github.com/lambdad/lambdad/internal/telemetry/platform"
 )
 
 const (
@@ -95,8 +96,9 @@ func (l *envLog) initStart(rt Runtime, phase string) {
 		if rt.Version == "" {
 			level = "DEBUG"
 		}
-		l.platformEvent(now, level, "platform.initStart", initStartRecord{
-			l.initialization, phase, rt.Version, rt.VersionARN, l.name, l.version,
+		l.platformEvent(now, level, platform.InitStart{
+			InitializationType: l.initialization, Phase: phase, RuntimeVersion: rt.Version, RuntimeVersionARN: rt.VersionARN,
+			FunctionName: l.name, FunctionVersion: l.version,
 		})
 	}
 	if rt.Notice != "" && phase == phaseInit {
@@ -118,8 +120,10 @@ func (l *envLog) initDone(took time.Duration, phase, status, errorType string) {
 		if status != StatusSuccess {
 			level = "WARN"
 		}
-		l.platformEvent(now, level, "platform.initRuntimeDone", initDoneRecord{l.initialization, phase, status, errorType})
-		l.platformEvent(now, level, "platform.initReport", initReportRecord{l.initialization, phase, status, errorType, initMetrics{millis(took)}})
+		l.platformEvent(now, level, platform.InitRuntimeDone{InitializationType: l.initialization, Phase: phase, Status: status, ErrorType: errorType})
+		l.platformEvent(now, level, platform.InitReport{
+			InitializationType: l.initialization, Phase: phase, Status: status, ErrorType: errorType, Metrics: platform.PhaseMetrics{DurationMs: platform.Millis(took)},
+		})
 	case status != StatusSuccess:
 		l.platform(now, textLines{}.initReport(l.line[:0], took, phase, status, errorType))
 	}
@@ -131,7 +135,7 @@ func (l *envLog) restoreStart(rt Runtime) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	if l.json {
-		l.platformEvent(now, "INFO", "platform.restoreStart", restoreStartRecord{l.name, l.version, rt.Version, rt.VersionARN})
+		l.platformEvent(now, "INFO", platform.RestoreStart{FunctionName: l.name, FunctionVersion: l.version, RuntimeVersion: rt.Version, RuntimeVersionARN: rt.VersionARN})
 	} else {
 		l.platform(now, textLines{}.restoreStart(l.line[:0], rt))
 	}
@@ -148,8 +152,8 @@ func (l *envLog) restoreDone(took time.Duration, status, errorType string) {
 		if status != StatusSuccess {
 			done, rep = "WARN", "WARN"
 		}
-		l.platformEvent(now, done, "platform.restoreRuntimeDone", restoreDoneRecord{status, errorType})
-		l.platformEvent(now, rep, "platform.restoreReport", restoreReportRecord{status, errorType, initMetrics{millis(took)}})
+		l.platformEvent(now, done, platform.RestoreRuntimeDone{Status: status, ErrorType: errorType})
+		l.platformEvent(now, rep, platform.RestoreReport{Status: status, ErrorType: errorType, Metrics: platform.PhaseMetrics{DurationMs: platform.Millis(took)}})
 	} else {
 		l.platform(now, textLines{}.restoreReport(l.line[:0], took, status, errorType))
 	}
@@ -167,7 +171,7 @@ func (l *envLog) start(id aws.RequestID, t *trace, wantTail bool) {
 		l.tail = &tail{}
 	}
 	if l.json {
-		l.platformEvent(now, "INFO", "platform.start", startRecord{id, l.arn, l.version, l.tenant, t.record()})
+		l.platformEvent(now, "INFO", platform.Start{RequestID: id, FunctionARN: l.arn, Version: l.version, TenantID: l.tenant, Tracing: t.record()})
 	} else {
 		l.platform(now, textLines{}.start(l.line[:0], id, l.version))
 	}
@@ -192,17 +196,14 @@ func (l *envLog) end(r *report, f *failure, producedBytes int) []byte {
 		if r.status != StatusSuccess {
 			done, rep = "WARN", "WARN"
 		}
-		l.platformEvent(now, done, "platform.runtimeDone", runtimeDoneRecord{r.requestID, r.status, r.errorType, doneMetrics{millis(r.duration), producedBytes}, l.tenant, r.trace.record()})
-		m := reportMetrics{millis(r.duration), int64(r.billed() / time.Millisecond), r.memoryMiB, r.maxMemoryMiB, nil, nil, nil}
-		if r.restore.whole > 0 {
-			whole, billed := millis(r.restore.whole), int64(ceilMillis(r.restore.billed)/time.Millisecond)
-			m.RestoreMs, m.BilledRestoreMs = &whole, &billed
-		}
-		if r.init > 0 {
-			d := millis(r.init)
-			m.InitDurationMs = &d
-		}
-		l.platformEvent(now, rep, "platform.report", reportRecord{r.requestID, m, r.status, r.errorType, l.tenant, r.trace.record()})
+		l.platformEvent(now, done, platform.RuntimeDone{
+			RequestID: r.requestID, Status: r.status, ErrorType: r.errorType,
+			Metrics:  platform.DoneMetrics{DurationMs: platform.Millis(r.duration), ProducedBytes: producedBytes},
+			TenantID: l.tenant, Tracing: r.trace.record(),
+		})
+		l.platformEvent(now, rep, platform.Report{
+			RequestID: r.requestID, Metrics: r.metrics(), Status: r.status, ErrorType: r.errorType, TenantID: l.tenant, Tracing: r.trace.record(),
+		})
 	} else {
 		switch {
 		case f == nil:
@@ -292,11 +293,12 @@ func (l *envLog) platform(now time.Time, line []byte) {
 
 // platformEvent writes a system event if its level is wanted. Source: Lambda
 // developer guide, "System log level event mapping".
-func (l *envLog) platformEvent(now time.Time, level, kind string, rec any) {
+func (l *envLog) platformEvent(now time.Time, level string, rec platform.Record) {
 	if levels[level] < l.systemLevel {
 		return
 	}
-	s := string(platformJSON(now, kind, rec))
+	b, _ := platform.Event(platform.Latest, now, rec)
+	s := string(b)
 	l.events = append(l.events, telemetry.LogEvent{Time: now, Message: s})
 	l.tail.add(s)
 	l.tail.add("\n")

@@ -7,6 +7,7 @@ import (
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/telemetry"
+	"github.com/lambdad/lambdad/internal/telemetry/platform"
 )
 
 const (
@@ -81,6 +82,22 @@ func (r *report) billed() time.Duration {
 	}
 	total += r.restore.billed
 	return ceilMillis(total)
+}
+
+// metrics are what a platform event tells of it.
+func (r *report) metrics() platform.ReportMetrics {
+	m := platform.ReportMetrics{
+		DurationMs: platform.Millis(r.duration), BilledDurationMs: int64(r.billed() / time.Millisecond), MemorySizeMB: r.memoryMiB, MaxMemoryUsedMB: r.maxMemoryMiB,
+	}
+	if r.restore.whole > 0 {
+		whole, billed := platform.Millis(r.restore.whole), int64(ceilMillis(r.restore.billed)/time.Millisecond)
+		m.RestoreMs, m.BilledRestoreMs = &whole, &billed
+	}
+	if r.init > 0 {
+		d := platform.Millis(r.init)
+		m.InitDurationMs = &d
+	}
+	return m
 }
 
 func ceilMillis(d time.Duration) time.Duration {

@@ -1,6 +1,10 @@
 package worker
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/lambdad/lambdad/internal/telemetry/platform"
+)
 
 // trace is what an invoke's X-Amzn-Trace-Id says.
 type trace struct {
@@ -35,9 +39,9 @@ func parseTrace(header string) trace {
 }
 
 // record is the tracing part of a platform event, nil when not traced.
-func (t *trace) record() *tracingRecord {
+func (t *trace) record() *platform.Tracing {
 	if !t.sampled {
 		return nil
 	}
-	return &tracingRecord{SpanID: t.segment, Type: "X-Amzn-Trace-Id", Value: t.header}
+	return &platform.Tracing{SpanID: t.segment, Type: "X-Amzn-Trace-Id", Value: t.header}
 }
