@@ -46,6 +46,8 @@ type conn struct {
 	waiting  bool
 	answered chan struct{}
 	out      []byte
+	// extension is set, under the session's lock, when an extension has used this connection.
+	extension bool
 }
 
 func (s *Session) accept() {

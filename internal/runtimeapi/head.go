@@ -39,6 +39,12 @@ type head struct {
 	contentType []byte
 	errorType   []byte
 	mode        []byte // Lambda-Runtime-Function-Response-Mode
+	extension   extensionHead
+}
+
+// extensionHead is what only extensions send.
+type extensionHead struct {
+	name, id, features, errorType []byte
 }
 
 // headEnd returns the length of the head including its empty line, or -1 if it
@@ -185,6 +191,22 @@ func (h *head) field(name, value []byte) error {
 		if equalFold(name, fieldResponseMode) {
 			h.mode = value
 		}
+	case len(fieldExtensionName):
+		if equalFold(name, fieldExtensionName) {
+			h.extension.name = value
+		}
+	case len(fieldExtensionID):
+		if equalFold(name, fieldExtensionID) {
+			h.extension.id = value
+		}
+	case len(fieldExtensionFeatures):
+		if equalFold(name, fieldExtensionFeatures) {
+			h.extension.features = value
+		}
+	case len(fieldExtensionErrorType):
+		if equalFold(name, fieldExtensionErrorType) {
+			h.extension.errorType = value
+		}
 	}
 	return nil
 }
@@ -194,6 +216,11 @@ const (
 	fieldErrorType    = "lambda-runtime-function-error-type"
 	fieldErrorBody    = "lambda-runtime-function-error-body"
 	fieldResponseMode = "lambda-runtime-function-response-mode"
+
+	fieldExtensionName      = "lambda-extension-name"
+	fieldExtensionID        = "lambda-extension-identifier"
+	fieldExtensionFeatures  = "lambda-extension-accept-feature"
+	fieldExtensionErrorType = "lambda-extension-function-error-type"
 )
 
 // cutLine returns b's first line without its end, and the rest.

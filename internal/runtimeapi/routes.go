@@ -29,6 +29,9 @@ func (c *conn) route() bool {
 			}
 			return c.gate(GateStart)
 		}
+		if rest, ok := bytes.CutPrefix(c.head.path, []byte(extensionPrefix)); ok {
+			return c.extensionRoute(rest)
+		}
 		return c.refuse(notFound)
 	}
 	if string(rest) == "invocation/next" {

@@ -1,5 +1,5 @@
 // Package runtimeapi owns what the code inside a sandbox speaks to: the Runtime
-// API 2018-06-01 (and later the extensions, telemetry and logs APIs), served on
+// API 2018-06-01, the Extensions API 2020-01-01 (and later the telemetry and logs APIs), served on
 // the sandbox's own listener, and in runtimeapi/client the runtime clients that
 // are mounted at /var/runtime. It must never import sandbox or worker: it gets a
 // net.Listener and answers; who started the program is not its business.
@@ -142,6 +142,9 @@ type Session struct {
 	idle     chan struct{} // made by WaitNext; closed when a GET next parks
 	gates    [gateCount]gate
 
+	function   Function    // what extensions are told when they register
+	extensions *extensions // nil without any
+
 	settled     chan struct{} // closed when INIT ended either way
 	settledOnce sync.Once
 	done        chan *Outcome // of the invocation in hand
@@ -163,6 +166,11 @@ type Options struct {
 	// Gates are served only where they are wanted: restore/next exists under SnapStart
 	// only, as on AWS.
 	Gates Gates
+	// Function is whose session it is, where that is known: see SetFunction.
+	Function Function
+	// External are the names of the extensions that are started as processes: at most
+	// ExtensionsMax, each once.
+	External []string
 
 	headTime time.Duration // replaces headTimeMax in tests
 	// They replace StreamBurstBytes and StreamBytesPerSecond in tests.
@@ -192,6 +200,11 @@ func Serve(l net.Listener, opts Options) *Session {
 		closed:   make(chan struct{}),
 
 		acceptEnded: make(chan struct{}),
+
+		function: opts.Function,
+	}
+	if len(opts.External) > 0 {
+		s.extensions = newExtensions(opts.External)
 	}
 	s.gates[GateStart].served = opts.Gates.Start
 	s.gates[GateRestore].served = opts.Gates.Restore
@@ -200,8 +213,8 @@ func Serve(l net.Listener, opts Options) *Session {
 	return s
 }
 
-// Ready returns nil when the runtime made its first GET next: INIT has ended
-// well. It returns an *InitError if the runtime posted one, ErrClosed, or ctx's
+// Ready returns nil when the runtime made its first GET next, and every extension its
+// first GET event/next: INIT has ended well. It returns an *InitError if the runtime posted one, ErrClosed, or ctx's
 // error.
 func (s *Session) Ready(ctx context.Context) error {
 	select {
@@ -249,7 +262,12 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) (*Outcome, error)
 	if c != nil {
 		s.take()
 	}
+	var events []delivery
+	if s.extensions != nil {
+		events = s.extensions.releaseInvocation(inv)
+	}
 	s.mu.Unlock()
+	deliverAll(events)
 	if c != nil {
 		// Written by this goroutine: one switch less than waking the connection's.
 		c.deliver(ctx, inv)
@@ -281,12 +299,12 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) (*Outcome, error)
 	}
 }
 
-// WaitNext returns when the runtime waits for an invocation: nothing of the last
-// one is running in the foreground any more.
+// WaitNext returns when the runtime waits for an invocation, and every extension that had the
+// last one for an event: nothing of it is running in the foreground any more.
 func (s *Session) WaitNext(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		if s.parked != nil && s.call == nil {
+		if s.parked != nil && s.call == nil && (s.extensions == nil || s.extensions.done()) {
 			s.mu.Unlock()
 			return nil
 		}

@@ -262,7 +262,7 @@ func TestAnswersAreRefused(t *testing.T) {
 	if res, _ := p.read(); res.StatusCode != 405 {
 		t.Error(res.Status)
 	}
-	p.send("GET /2020-01-01/extension/event/next HTTP/1.1\r\nHost: x\r\n\r\n")
+	p.send("GET /2020-01-01/extension/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
 	if res, _ := p.read(); res.StatusCode != 404 {
 		t.Error(res.Status)
 	}

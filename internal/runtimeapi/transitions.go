@@ -26,11 +26,11 @@ func (s *Session) next(c *conn) (inv *Invocation, from phase, ok bool) {
 		// which mends a connection lost on the way.
 		return s.call, s.phase, true
 	}
-	s.settledOnce.Do(func() { close(s.settled) })
 	if s.phase == phaseStarted || s.phase == phaseRestoring {
 		s.phase = phaseResponseSent
 		s.forgetGates()
 	}
+	s.settle()
 	if s.call != nil {
 		inv = s.call
 		s.take()
@@ -40,10 +40,7 @@ func (s *Session) next(c *conn) (inv *Invocation, from phase, ok bool) {
 		s.parked.nc.Close() // the runtime asked again on another connection: the newest counts
 	}
 	s.parked = c
-	if s.idle != nil {
-		close(s.idle)
-		s.idle = nil
-	}
+	s.wakeIdle()
 	return nil, s.phase, true
 }
 
@@ -62,6 +59,9 @@ func (s *Session) unparkLocked(c *conn) {
 		if s.gates[i].waiting == c {
 			s.gates[i].waiting = nil
 		}
+	}
+	if s.extensions != nil {
+		s.extensions.unpark(c)
 	}
 }
 
@@ -137,8 +137,5 @@ func (s *Session) finishInitError(e *InitError, in, to phase) {
 	s.initErr = e
 	s.forgetGates()
 	s.settledOnce.Do(func() { close(s.settled) })
-	if s.idle != nil {
-		close(s.idle)
-		s.idle = nil
-	}
+	s.wakeIdle()
 }
