@@ -11,7 +11,7 @@ import (
 // Bounds of a sandbox's connections. A program can only hurt itself with them,
 // but the memory and goroutines are the worker's.
 const (
-	connsMax       = 32 // further ones are closed at once; extensions will have two each
+	connsMax       = 32 // further ones are closed at once; an extension has two or three
 	readBufferMin  = 4 << 10
 	headTimeMax    = 10 * time.Second      // from a head's first byte to its last
 	bodyTimeMax    = 16 * time.Minute      // the longest invocation, and some
@@ -48,6 +48,7 @@ type conn struct {
 	out      []byte
 	// extension is set, under the session's lock, when an extension has used this connection.
 	extension bool
+	handed    bool // the connection is somebody else's
 }
 
 func (s *Session) accept() {
@@ -77,7 +78,8 @@ func (s *Session) accept() {
 func (s *Session) begin(nc net.Conn) {
 	c := &conn{s: s, nc: nc, answered: make(chan struct{}, 1)}
 	s.mu.Lock()
-	if s.dead || len(s.conns) >= connsMax {
+	// Extensions are still served when the runtime is not: they are told that the environment ends.
+	if s.dead && (s.extensions == nil || s.shut) || len(s.conns) >= connsMax {
 		s.mu.Unlock()
 		nc.Close()
 		return
@@ -91,7 +93,9 @@ func (s *Session) begin(nc net.Conn) {
 func (c *conn) serve() {
 	defer c.s.goroutines.Done()
 	defer func() {
-		c.nc.Close()
+		if !c.handed {
+			c.nc.Close()
+		}
 		c.s.mu.Lock()
 		c.s.unparkLocked(c)
 		delete(c.s.conns, c)
@@ -107,11 +111,13 @@ func (c *conn) serve() {
 			}
 			select {
 			case <-c.answered:
-				c.waiting = false
-				if c.head.close {
+			case <-c.s.closed:
+				if !c.lastEvent() {
 					return
 				}
-			case <-c.s.closed:
+			}
+			c.waiting = false
+			if c.head.close {
 				return
 			}
 		}

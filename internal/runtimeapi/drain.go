@@ -10,14 +10,20 @@ import (
 )
 
 const (
-	drainPoll   = time.Millisecond
-	backlogWait = 100 * time.Millisecond // for a connection that was there and went
+	drainPoll = time.Millisecond
+	// drainPollsMin is how long a connection may take that was there when the runtime ended.
+	drainPollsMin = 5
+	backlogWait   = 100 * time.Millisecond // for a connection that was there and went
 )
 
 // Drain waits until every connection has ended and been read to its end, or ctx
 // has, and closes the session. Call it when the program has ended: what it sent
-// with its last breath (an init error, a response before exit) still counts.
+// with its last breath (an init error, a response before exit) still counts. With external extensions
+// it is the runtime that has ended, and the session is closed for invocations only.
 func (s *Session) Drain(ctx context.Context) error {
+	if s.processes != nil {
+		return s.drainRuntime(ctx)
+	}
 	s.takeBacklog()
 	t := time.NewTicker(drainPoll)
 	defer t.Stop()

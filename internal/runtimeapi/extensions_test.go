@@ -259,3 +259,56 @@ func FuzzDecodeRegistration(f *testing.F) {
 		}
 	})
 }
+
+// TestExtensionsOutliveTheRuntime: when the runtime has ended, or an invocation ran out of time, extensions are still
+// told of the end, whether they wait or ask later.
+func TestExtensionsOutliveTheRuntime(t *testing.T) {
+	s, addr := serveWith(t, Options{External: []string{"waits", "asks", "silent"}})
+	line := dial(t, addr)
+	line.send("GET %s HTTP/1.1\r\nHost: x\r\n\r\n", pathProcesses)
+	nc, err := s.Processes(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	waits, asks, silent, runtime := dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr)
+	waitsID, asksID := waits.register("waits", `["INVOKE","SHUTDOWN"]`), asks.register("asks", `["INVOKE","SHUTDOWN"]`)
+	waits.askEvent(waitsID)
+	asks.askEvent(asksID)
+	silentID := silent.register("silent", `["SHUTDOWN"]`)
+	if err := s.Registered(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	silent.askEvent(silentID)
+	ch := invoke(t, s, invocation("id-1", "{}"))
+	runtime.next()
+	waits.event()
+	asks.event()
+	waits.askEvent(waitsID)
+	runtime.nc.Close() // it has died
+	if err := s.Drain(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-ch; !errors.Is(r.err, ErrClosed) {
+		t.Fatal(r)
+	}
+	if names := s.Shutdown(ShutdownFailure, time.Now()); !slices.Equal(names, []string{"waits", "asks", "silent"}) {
+		t.Error(names)
+	}
+	again := dial(t, addr)
+	again.askEvent(asksID)
+	for _, p := range []*peer{waits, again, silent} {
+		if got := p.event(); got["eventType"] != "SHUTDOWN" || got["shutdownReason"] != "failure" {
+			t.Error(got)
+		}
+	}
+	if res, body := waits.extension("POST", "exit/error", "Lambda-Extension-Identifier: "+waitsID+"\r\nLambda-Extension-Function-Error-Type: Extension.X\r\n", "{}"); res.StatusCode != 202 {
+		t.Error(res.Status, body)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Write([]byte("x")); err != nil {
+		t.Error("the processes' connection is not the session's:", err)
+	}
+}

@@ -144,6 +144,8 @@ type Session struct {
 
 	function   Function    // what extensions are told when they register
 	extensions *extensions // nil without any
+	processes  chan net.Conn
+	shut       bool // takes no connection any more
 
 	settled     chan struct{} // closed when INIT ended either way
 	settledOnce sync.Once
@@ -205,6 +207,7 @@ func Serve(l net.Listener, opts Options) *Session {
 	}
 	if len(opts.External) > 0 {
 		s.extensions = newExtensions(opts.External)
+		s.processes = make(chan net.Conn, 1)
 	}
 	s.gates[GateStart].served = opts.Gates.Start
 	s.gates[GateRestore].served = opts.Gates.Restore
@@ -336,11 +339,17 @@ func (s *Session) Close() error {
 		err = nil
 	}
 	s.mu.Lock()
+	s.shut = true
 	for c := range s.conns {
 		c.nc.Close()
 	}
 	s.mu.Unlock()
 	s.goroutines.Wait()
+	select {
+	case nc := <-s.processes: // nobody took it
+		nc.Close()
+	default:
+	}
 	return err
 }
 
