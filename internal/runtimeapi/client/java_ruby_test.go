@@ -16,6 +16,13 @@ func TestJava(t *testing.T) {
 			{"example.Function$Typed::handleRequest", `{"a":1}`, `1`},
 			{"example.Function$Derived", `{"name":"x"}`, `"Item"`},
 			{"example.Function$Streams", `{"a": 1}`, `[{"a": 1}]`},
+			{"example.Function$Streams::handleRequest", `1`, `[1]`},
+			{"example.Function::reads", `7`, ``},
+			{"example.Function::readsWithContext", `7`, ``},
+			{"example.Function::writes", `{}`, `1`},
+			{"example.Function::writesWithContext", `{}`, `2`},
+			{"example.Function::onlyContext", `{}`, `"fn"`},
+			{"example.Function::arity", `{}`, `"no arguments"`},
 			{"example.Function::order", `{"items":[{"name":"é","count":1,"colour":"RED","unknown":0}],"prices":{"x":1},"paid":true,"at":1700000000000,"codes":[1,2]}`,
 				`{"items":[{"name":"é","count":2,"colour":"RED"}],"prices":{"x":1.0},"paid":true,"at":1700000000000,"codes":[1,2]}`},
 			{"example.Function::fixed", `{"Records":[{"NAME":"x"}],"data":"aGk=","time":1700000000.5,"id":"11111111-2222-4333-8444-555555555555"}`,
@@ -82,6 +89,16 @@ func TestRuby(t *testing.T) {
 		<-p.ended
 		if code := p.cmd.ProcessState.ExitCode(); code != 255 {
 			t.Error(code)
+		}
+	})
+	t.Run("a stream is sent as it is", func(t *testing.T) {
+		if o := start(t, l, "function.stream").invoke(`{}`); string(o.Payload) != "as it is" || o.ContentType != "application/unknown" {
+			t.Errorf("%s %s", o.Payload, o.ContentType)
+		}
+	})
+	t.Run("a marshaller of the function's own", func(t *testing.T) {
+		if o := start(t, l, "marshalled.handler").invoke(`{"a":1}`); string(o.Payload) != `<application/json {"a":1}>` || o.ContentType != "text/xml" {
+			t.Errorf("%s %s", o.Payload, o.ContentType)
 		}
 	})
 	t.Run("malformed handler", func(t *testing.T) {

@@ -9,17 +9,21 @@ func TestNodeJS(t *testing.T) {
 	l := byName(t, "nodejs")
 	t.Run("values", func(t *testing.T) {
 		for handler, want := range map[string]string{
-			"function.callback":     `{"a":1}`,
-			"function.waits":        `{"waited":true}`,
-			"function.doesNotWait":  `{"waited":false}`,
-			"function.neverCalled":  `null`,
-			"function.done":         `{"a":1}`,
-			"function.succeed":      `{"a":1}`,
-			"function.a.b.c":        `"nested"`,
-			"module.handler":        `"top level await"`,
-			"module.require_":       `"function"`,
-			"package/index.handler": `"package module"`,
-			"common.handler":        `"cjs"`,
+			"function.callback":          `{"a":1}`,
+			"function.waits":             `{"waited":true}`,
+			"function.doesNotWait":       `{"waited":false}`,
+			"function.neverCalled":       `null`,
+			"function.done":              `{"a":1}`,
+			"function.succeed":           `{"a":1}`,
+			"function.a.b.c":             `"nested"`,
+			"function.thenable":          `"thenable"`,
+			"function.twice":             `"first"`,
+			"function.not_a_number":      `null`,
+			"function.neverSettledPlain": `null`, // AWS looks at how the handler is declared
+			"module.handler":             `"top level await"`,
+			"module.require_":            `"function"`,
+			"package/index.handler":      `"package module"`,
+			"common.handler":             `"cjs"`,
 		} {
 			p := start(t, l, handler)
 			for range 2 {

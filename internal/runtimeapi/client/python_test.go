@@ -46,6 +46,21 @@ func TestPython(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	})
+	t.Run("an object that can be called", func(t *testing.T) {
+		if v := start(t, l, "function.an_object").value(`"x"`); v != `"x"` {
+			t.Error(v)
+		}
+	})
+	t.Run("not a number", func(t *testing.T) {
+		if v := start(t, l, "function.not_a_number").value(`{}`); v != `NaN` { // as the standard library writes it, and AWS passes it on
+			t.Error(v)
+		}
+	})
+	t.Run("exit without a status", func(t *testing.T) {
+		if code := start(t, l, "function.unbounded").exit(`{}`); code != 0 {
+			t.Error(code)
+		}
+	})
 	t.Run("surrogates", func(t *testing.T) {
 		if v := start(t, l, "function.surrogate").value(`{}`); v != `"\ud800"` {
 			t.Error(v)

@@ -13,6 +13,13 @@ require_relative 'lambdad_api'
 require_relative 'lambdad_context'
 require_relative 'lambdad_errors'
 require_relative 'lambdad_logs'
+require_relative 'lambdad_marshaller'
+
+# Before Ruby 3.2 these put the line of source, ours too, and suggestions into the message itself.
+if RUBY_VERSION < '3.2'
+  ErrorHighlight::CoreExt.send(:remove_method, :to_s) if defined?(ErrorHighlight::CoreExt)
+  DidYouMean::Correctable.send(:remove_method, :to_s) if defined?(DidYouMean::Correctable)
+end
 
 module Lambdad
   # "file.method" or "file.Class.method"; the file may lie in directories, the
@@ -67,7 +74,7 @@ module Lambdad
 
   def self.init_failed(api, e)
     error = Errors.describe(e, 'Init')
-    Errors.log(error)
+    Errors.log(error, 'Init error when loading handler')
     api.post_error('init/error', error)
     exit!(EXIT_INIT_ERROR & 0xff)
   end
@@ -76,26 +83,22 @@ module Lambdad
     id = headers['lambda-runtime-aws-request-id']
     $_global_aws_request_id = id
     ENV['_X_AMZN_TRACE_ID'] = headers['lambda-runtime-trace-id']
-    content_type = 'application/json'
     begin
-      event = headers.fetch('content-type', content_type) == content_type ? JSON.parse(body) : body
+      event = AwsLambda::Marshaller.marshall_request(RawRequest.new(headers, body))
       response = handler.call(event, LambdaContext.new(headers))
-      if response.respond_to?(:read) && !response.respond_to?(:to_h)
-        result = response.read
-        content_type = 'application/octet-stream'
-      else
-        result = JSON.generate(response)
-      end
+      result, content_type = AwsLambda::Marshaller.marshall_response(response)
+      result = result.read if result.respond_to?(:read)
     rescue Exception => e # rubocop:disable Lint/RescueException
-      error = Errors.describe(e, 'Function')
-      Errors.log(error)
-      api.post_error("invocation/#{id}/error", error)
       # As AWS does: what is no StandardError ends the process, and so do names that
       # do not exist, since the program is broken then.
-      exit!(EXIT_CRITICAL & 0xff) unless e.is_a?(StandardError) && !e.is_a?(NameError)
+      critical = !e.is_a?(StandardError) || e.is_a?(NameError)
+      error = Errors.describe(e, 'Function')
+      Errors.log(error, critical ? 'Critical exception from handler' : 'Error raised from handler method')
+      api.post_error("invocation/#{id}/error", error)
+      exit!(EXIT_CRITICAL & 0xff) if critical
       return
     end
-    api.post("invocation/#{id}/response", result, content_type)
+    api.post("invocation/#{id}/response", result, content_type || 'application/json')
   end
 end
 

@@ -37,14 +37,13 @@ module Lambdad
       ENV['AWS_LAMBDA_LOG_FORMAT'].to_s.casecmp?('JSON')
     end
 
-    def self.log(error)
+    def self.log(error, title)
       if json_format?
         stamp = Time.now.utc.strftime('%Y-%m-%dT%H:%M:%S.%6NZ')
         entry = { timestamp: stamp, level: 'ERROR' }.merge(error)
         entry[:requestId] = $_global_aws_request_id if $_global_aws_request_id
         $stdout.write("#{to_json(entry)}\n")
       else
-        title = error[:errorType].start_with?('Init') ? 'Init error when loading handler' : 'Error raised from handler method'
         $stdout.write("#{title}#{LINE_JOIN}#{to_json(error)}\n")
       end
     end

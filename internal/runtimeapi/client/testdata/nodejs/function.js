@@ -75,6 +75,85 @@ exports.cycle = async () => {
   o.o = o;
   return o;
 };
+exports.size = async (event) => event.length;
+exports.every = async (event, context) => ({
+  id: context.awsRequestId,
+  arn: context.invokedFunctionArn,
+  name: context.functionName,
+  version: context.functionVersion,
+  memory: context.memoryLimitInMB,
+  group: context.logGroupName,
+  stream: context.logStreamName,
+  tenant: context.tenantId,
+  identity: context.identity.cognitoIdentityId,
+  pool: context.identity.cognitoIdentityPoolId,
+  custom: context.clientContext.custom,
+  env: context.clientContext.env,
+  installation: context.clientContext.client.installation_id,
+  title: context.clientContext.client.app_title,
+  versionName: context.clientContext.client.app_version_name,
+  versionCode: context.clientContext.client.app_version_code,
+  package: context.clientContext.client.app_package_name,
+});
+exports.bare = async () => {
+  throw new RangeError();
+};
+class Named extends Error {
+  constructor(message, options) {
+    super(message, options);
+    this.name = 'Named';
+  }
+}
+exports.named = async () => {
+  throw new Named('gebrochen 💥 \u2028 é');
+};
+exports.chained = async () => {
+  throw new Named('the outer', { cause: new TypeError('the cause') });
+};
+const overflow = (event) => overflow(event) + 1;
+exports.overflow = async (event) => overflow(event);
+exports.arity = async () => 'no arguments';
+exports.unserialisable = async () => ({ big: 1n });
+exports.not_a_number = async () => NaN;
+const background = [];
+exports.leftover = async (event) => {
+  if (event === 'start') {
+    setTimeout(() => {
+      background.push('done');
+      process.stdout.write('from the background\n');
+    }, 50);
+    return background.length;
+  }
+  for (let i = 0; i < 1000 && background.length === 0; i++) await new Promise((r) => setTimeout(r, 10));
+  return background;
+};
+exports.leftover_fails = async (event) => {
+  // While nothing is invoked, and the next event is waited for.
+  if (event === 'start') setTimeout(() => Promise.reject(new Named('nobody looks')), 50);
+  return event;
+};
+exports.managed = async (event) => {
+  const order = [];
+  const resource = async function* () {
+    order.push('enter');
+    try {
+      yield event;
+    } finally {
+      await null;
+      order.push('exit');
+    }
+  };
+  for await (const r of resource()) order.push(r);
+  return order;
+};
+exports.thenable = () => ({ then: (resolve) => resolve('thenable') });
+exports.neverSettledPlain = () => new Promise(() => {});
+exports.twice = (event, context, callback) => {
+  context.callbackWaitsForEmptyEventLoop = false;
+  callback(null, 'first');
+  callback(new Error('second'));
+};
+exports.rejectedWithNothing = async () => Promise.reject();
 exports.notAFunction = 5;
 exports.a = { b: { c: async () => 'nested' } };
 exports.wholeContext = async (event, context) => context;

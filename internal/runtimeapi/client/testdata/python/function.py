@@ -98,6 +98,138 @@ def modules(event, context):
     return [m for m in event if m in sys.modules]
 
 
+def size(event, context):
+    return len(event)
+
+
+def every(event, context):
+    client = context.client_context
+    return {
+        "id": context.aws_request_id,
+        "arn": context.invoked_function_arn,
+        "name": context.function_name,
+        "version": context.function_version,
+        "memory": context.memory_limit_in_mb,
+        "group": context.log_group_name,
+        "stream": context.log_stream_name,
+        "tenant": context.tenant_id,
+        "identity": context.identity.cognito_identity_id,
+        "pool": context.identity.cognito_identity_pool_id,
+        "custom": client.custom,
+        "env": client.env,
+        "installation": client.client.installation_id,
+        "title": client.client.app_title,
+        "versionName": client.client.app_version_name,
+        "versionCode": client.client.app_version_code,
+        "package": client.client.app_package_name,
+    }
+
+
+def bare(event, context):
+    raise ValueError
+
+
+class Named(Exception):
+    pass
+
+
+def named(event, context):
+    raise Named("gebrochen 💥 \u2028 é")
+
+
+def chained(event, context):
+    try:
+        raise KeyError("the cause")
+    except KeyError as e:
+        raise Named("the outer") from e
+
+
+def overflow(event, context):
+    return overflow(event, context)
+
+
+def arity(event):
+    return event
+
+
+def unserialisable(event, context):
+    return {"s": object()}
+
+
+def not_a_number(event, context):
+    return float("nan")
+
+
+background = []
+
+
+def leftover(event, context):
+    import threading
+    import time
+    if event == "start":
+        def work():
+            time.sleep(0.05)
+            background.append("done")
+            print("from the background")
+        threading.Thread(target=work, daemon=True).start()
+        return len(background)
+    for _ in range(1000):
+        if background:
+            break
+        time.sleep(0.01)
+    return background
+
+
+def leftover_fails(event, context):
+    import threading
+    if event == "start":
+        def work():
+            raise Named("nobody looks")
+        t = threading.Thread(target=work)
+        t.start()
+        t.join()
+    return event
+
+
+async def a_coroutine(event, context):
+    return event
+
+
+def managed(event, context):
+    import asyncio
+    import contextlib
+    order = []
+
+    @contextlib.asynccontextmanager
+    async def resource():
+        order.append("enter")
+        try:
+            yield event
+        finally:
+            await asyncio.sleep(0)
+            order.append("exit")
+
+    async def main():
+        async with resource() as r:
+            order.append(r)
+        return order
+
+    return asyncio.run(main())
+
+
+class Callable:
+    def __call__(self, event, context):
+        return event
+
+
+an_object = Callable()
+not_callable = 5
+
+
+def unbounded(event, context):
+    sys.exit()
+
+
 def surroundings(event, context):
     import subprocess
     import time

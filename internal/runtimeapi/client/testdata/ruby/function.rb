@@ -1,4 +1,5 @@
 require 'logger'
+require 'stringio'
 
 $calls = 0
 puts 'loading é'
@@ -60,6 +61,106 @@ end
 
 def missing_name(event:, context:)
   does_not_exist
+end
+
+def size(event:, context:)
+  event.size
+end
+
+def every(event:, context:)
+  client = context.client_context
+  {
+    id: context.aws_request_id,
+    arn: context.invoked_function_arn,
+    name: context.function_name,
+    version: context.function_version,
+    memory: context.memory_limit_in_mb,
+    group: context.log_group_name,
+    stream: context.log_stream_name,
+    tenant: context.tenant_id,
+    identity: context.identity['cognitoIdentityId'],
+    pool: context.identity['cognitoIdentityPoolId'],
+    custom: client['custom'],
+    env: client['env'],
+    installation: client['client']['installation_id'],
+    title: client['client']['app_title'],
+    versionName: client['client']['app_version_name'],
+    versionCode: client['client']['app_version_code'],
+    package: client['client']['app_package_name']
+  }
+end
+
+def bare(event:, context:)
+  raise ArgumentError
+end
+
+class Named < StandardError
+end
+
+def named(event:, context:)
+  raise Named, "gebrochen 💥 \u2028 é"
+end
+
+def chained(event:, context:)
+  raise KeyError, 'the cause'
+rescue KeyError
+  raise Named, 'the outer'
+end
+
+def overflow(event:, context:)
+  overflow(event: event, context: context)
+end
+
+def arity(event:)
+  event
+end
+
+def unserialisable(event:, context:)
+  Float::NAN
+end
+
+$background = []
+
+def leftover(event:, context:)
+  if event == 'start'
+    Thread.new do
+      sleep 0.05
+      $background << 'done'
+      puts 'from the background'
+    end
+    return $background.size
+  end
+  1000.times do
+    break unless $background.empty?
+
+    sleep 0.01
+  end
+  $background
+end
+
+def leftover_fails(event:, context:)
+  Thread.new { raise Named, 'nobody looks' } if event == 'start'
+  event
+end
+
+def managed(event:, context:)
+  order = []
+  resource = lambda do |&block|
+    order << 'enter'
+    block.call(event)
+  ensure
+    order << 'exit'
+  end
+  Thread.new { resource.call { |r| order << r } }.join
+  order
+end
+
+def stream(event:, context:)
+  StringIO.new('as it is')
+end
+
+def leave_politely(event:, context:)
+  exit(event)
 end
 
 module Outer

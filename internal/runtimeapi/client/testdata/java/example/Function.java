@@ -70,6 +70,147 @@ public class Function {
         return overflow(event).hashCode();
     }
 
+    public int size(String text) {
+        return text.codePointCount(0, text.length());
+    }
+
+    public Map<String, Object> every(Object event, Context context) {
+        Map<String, Object> m = new LinkedHashMap<>();
+        m.put("id", context.getAwsRequestId());
+        m.put("arn", context.getInvokedFunctionArn());
+        m.put("name", context.getFunctionName());
+        m.put("version", context.getFunctionVersion());
+        m.put("memory", String.valueOf(context.getMemoryLimitInMB()));
+        m.put("group", context.getLogGroupName());
+        m.put("stream", context.getLogStreamName());
+        m.put("tenant", context.getTenantId());
+        m.put("identity", context.getIdentity().getIdentityId());
+        m.put("pool", context.getIdentity().getIdentityPoolId());
+        m.put("custom", context.getClientContext().getCustom());
+        m.put("env", context.getClientContext().getEnvironment());
+        m.put("installation", context.getClientContext().getClient().getInstallationId());
+        m.put("title", context.getClientContext().getClient().getAppTitle());
+        m.put("versionName", context.getClientContext().getClient().getAppVersionName());
+        m.put("versionCode", context.getClientContext().getClient().getAppVersionCode());
+        m.put("package", context.getClientContext().getClient().getAppPackageName());
+        return m;
+    }
+
+    public Object bare(Object event) {
+        throw new IllegalArgumentException();
+    }
+
+    public static class Named extends Exception {
+        Named(String message, Throwable cause) {
+            super(message, cause);
+        }
+    }
+
+    public Object named(Object event) throws Named {
+        throw new Named("gebrochen \uD83D\uDCA5 \u2028 é", null);
+    }
+
+    public Object chained(Object event) throws Named {
+        throw new Named("the outer", new IllegalStateException("the cause"));
+    }
+
+    public String arity() {
+        return "no arguments";
+    }
+
+    public static class Unreadable {
+        public String getName() {
+            throw new IllegalStateException("cannot be read");
+        }
+    }
+
+    public Unreadable unserialisable(Object event) {
+        return new Unreadable();
+    }
+
+    private static final List<String> background = new java.util.concurrent.CopyOnWriteArrayList<>();
+
+    public Object leftover(String event) throws InterruptedException {
+        if (event.equals("start")) {
+            Thread t = new Thread(() -> {
+                try {
+                    Thread.sleep(50);
+                } catch (InterruptedException e) {
+                    return;
+                }
+                background.add("done");
+                System.out.println("from the background");
+            });
+            t.setDaemon(true);
+            t.start();
+            return background.size();
+        }
+        for (int i = 0; i < 1000 && background.isEmpty(); i++) {
+            Thread.sleep(10);
+        }
+        return background;
+    }
+
+    public String leftover_fails(String event) throws InterruptedException {
+        if (event.equals("start")) {
+            Thread t = new Thread(() -> {
+                throw new IllegalStateException("nobody looks");
+            });
+            t.start();
+            t.join();
+        }
+        return event;
+    }
+
+    public List<String> managed(String event) throws Exception {
+        List<String> order = new java.util.ArrayList<>();
+        return java.util.concurrent.CompletableFuture.supplyAsync(() -> {
+            order.add("enter");
+            try (AutoCloseable closed = () -> order.add("exit")) {
+                order.add(event);
+            } catch (Exception e) {
+                throw new RuntimeException(e);
+            }
+            return order;
+        }).get();
+    }
+
+    public void reads(InputStream in) throws IOException {
+        System.out.println("read " + (char) in.read());
+    }
+
+    public void readsWithContext(InputStream in, Context context) throws IOException {
+        System.out.println("read " + (char) in.read() + " for " + context.getFunctionName());
+    }
+
+    public void writes(OutputStream out) throws IOException {
+        out.write('1');
+    }
+
+    public void writesWithContext(OutputStream out, Context context) throws IOException {
+        out.write(context.getFunctionName().length() + '0');
+    }
+
+    public String onlyContext(Context context) {
+        return context.getFunctionName();
+    }
+
+    public class Inner implements RequestHandler<String, String> {
+        @Override
+        public String handleRequest(String input, Context context) {
+            return input;
+        }
+    }
+
+    private static final class Hidden implements RequestHandler<String, String> {
+        private Hidden(int unused) {}
+
+        @Override
+        public String handleRequest(String input, Context context) {
+            return input;
+        }
+    }
+
     public enum Colour { RED, GREEN }
 
     public static class Item {

@@ -21,12 +21,21 @@ final class Failure {
             t = t.getCause();
         }
         thrown = t;
-        described = describe(t, 0);
+        described = t instanceof Fault ? describe((Fault) t) : describe(t, 0);
+    }
+
+    private static Map<String, Object> describe(Fault f) {
+        Map<String, Object> o = new LinkedHashMap<String, Object>();
+        o.put("errorMessage", f.getMessage());
+        if (f.type != null) {
+            o.put("errorType", f.type);
+        }
+        return o;
     }
 
     private static Map<String, Object> describe(Throwable t, int depth) {
         Map<String, Object> o = new LinkedHashMap<String, Object>();
-        o.put("errorMessage", t.getMessage());
+        o.put("errorMessage", Fault.messageOf(t));
         o.put("errorType", t.getClass().getName());
         o.put("stackTrace", frames(t));
         if (t.getCause() != null && t.getCause() != t && depth < CAUSES_MAX) {
@@ -67,20 +76,25 @@ final class Failure {
     }
 
     String type() {
-        return thrown.getClass().getName();
+        return thrown instanceof Fault ? "Runtime.BadFunctionCode" : thrown.getClass().getName();
     }
 
     /** Whether the process must end: out of memory, stack overflow, broken classes. */
     boolean fatal() {
-        return thrown instanceof VirtualMachineError || thrown instanceof LinkageError;
+        return thrown instanceof VirtualMachineError || thrown instanceof LinkageError
+                || thrown instanceof Fault && ((Fault) thrown).fatal;
     }
 
     void log() {
         StringWriter text = new StringWriter();
         PrintWriter out = new PrintWriter(text);
-        out.print(thrown.getMessage() + ": " + thrown.getClass().getName() + "\n");
-        thrown.printStackTrace(out);
+        out.print(Fault.messageOf(thrown));
+        Throwable shown = thrown instanceof Fault ? thrown.getCause() : thrown;
+        if (shown != null) {
+            out.print(": " + shown.getClass().getName() + "\n");
+            shown.printStackTrace(out);
+        }
         out.flush();
-        Log.error(described, text.toString());
+        Log.error(text.toString());
     }
 }

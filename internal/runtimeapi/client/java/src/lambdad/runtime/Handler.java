@@ -36,30 +36,39 @@ final class Handler {
         this.eventType = event ? Types.resolve(method.getGenericParameterTypes()[0], type, method.getDeclaringClass()) : null;
     }
 
+    /** Loads the function's class. A fault that is not fatal is for the invocations to tell. */
     static Handler load(String name) throws Exception {
-        int colons = name.indexOf("::");
+        int colons = name.lastIndexOf("::");
         String className = colons < 0 ? name : name.substring(0, colons);
-        Class<?> type;
-        try {
-            type = Class.forName(className);
-        } catch (ClassNotFoundException e) {
-            throw bare(new ClassNotFoundException("Class not found: " + className));
+        String methodName = colons < 0 ? null : name.substring(colons + 2);
+        if (className.isEmpty() || methodName != null && methodName.isEmpty()) {
+            throw Fault.of("Invalid handler: `" + name + "'");
         }
-        String methodName = "handleRequest";
-        if (colons >= 0) {
-            methodName = name.substring(colons + 2);
-        } else if (!RequestHandler.class.isAssignableFrom(type) && !RequestStreamHandler.class.isAssignableFrom(type)) {
-            throw bare(new IllegalArgumentException("Class " + className
-                    + " does not implement RequestStreamHandler, RequestHandler, or define a method named handleRequest"));
+        Class<?> type = classOf(className);
+        if (methodName == null) {
+            if (!RequestHandler.class.isAssignableFrom(type) && !RequestStreamHandler.class.isAssignableFrom(type)) {
+                throw Fault.of("Class does not implement an appropriate handler interface: " + className);
+            }
+            methodName = "handleRequest";
         }
         Method method = find(type, methodName);
         if (method == null) {
-            throw bare(new NoSuchMethodException(
-                    "No public method named " + methodName + " with appropriate method signature found on class " + type));
+            throw Fault.of("No public method named " + methodName
+                    + " with appropriate method signature found on class " + className);
         }
         method.setAccessible(true);
         Object target = Modifier.isStatic(method.getModifiers()) ? null : create(type);
         return new Handler(target, method, type);
+    }
+
+    private static Class<?> classOf(String name) {
+        try {
+            return Class.forName(name);
+        } catch (ClassNotFoundException e) {
+            throw Fault.of("Class not found: " + name, e);
+        } catch (Throwable t) {
+            throw Fault.fatal("Error loading class " + name + (t.getMessage() == null ? "" : ": " + t.getMessage()), t);
+        }
     }
 
     private static <T extends Exception> T bare(T e) {
@@ -70,12 +79,21 @@ final class Handler {
     private static Object create(Class<?> type) throws Exception {
         java.lang.reflect.Constructor<?> constructor;
         try {
-            constructor = type.getDeclaredConstructor();
+            constructor = type.getConstructor();
         } catch (NoSuchMethodException e) {
-            throw bare(new NoSuchMethodException("Class " + type.getName() + " has no public zero-argument constructor"));
+            boolean inner = type.getEnclosingClass() != null && !Modifier.isStatic(type.getModifiers());
+            String reason = inner
+                    ? " cannot be instantiated because it is a non-static inner class"
+                    : " has no public zero-argument constructor";
+            throw Fault.of("Class " + type.getName() + reason, new Exception());
         }
         constructor.setAccessible(true);
-        return constructor.newInstance();
+        try {
+            return constructor.newInstance();
+        } catch (java.lang.reflect.InvocationTargetException e) {
+            Throwable cause = e.getCause() == null ? e : e.getCause();
+            throw Fault.fatal(Fault.messageOf(cause), cause);
+        }
     }
 
     /** The public method of that name that takes the most; compilers' bridges do not count. */
@@ -103,12 +121,23 @@ final class Handler {
         if (isStream(p)) {
             return true;
         }
-        return p.length <= 1 || p.length == 2 && p[1] == Context.class;
+        return p.length == 0 || p.length == 1 || p.length == 2 && p[0] != Context.class && p[1] == Context.class;
     }
 
+    /** Any of (InputStream, OutputStream, Context) in this order, but not the Context alone. */
     private static boolean isStream(Class<?>[] p) {
-        return p.length >= 2 && p.length <= 3 && p[0] == InputStream.class && p[1] == OutputStream.class
-                && (p.length == 2 || p[2] == Context.class);
+        int i = 0;
+        if (i < p.length && p[i] == InputStream.class) {
+            i++;
+        }
+        if (i < p.length && p[i] == OutputStream.class) {
+            i++;
+        }
+        boolean streams = i > 0;
+        if (i < p.length && p[i] == Context.class) {
+            i++;
+        }
+        return streams && i == p.length;
     }
 
     /** Calls the handler and returns the response's JSON. */
@@ -119,7 +148,7 @@ final class Handler {
             if (parameters[i] == Context.class) {
                 arguments[i] = context;
             } else if (streams) {
-                arguments[i] = i == 0 ? new ByteArrayInputStream(body) : output;
+                arguments[i] = parameters[i] == InputStream.class ? new ByteArrayInputStream(body) : output;
             } else {
                 arguments[i] = event(body);
             }

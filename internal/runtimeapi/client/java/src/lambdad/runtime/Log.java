@@ -76,18 +76,12 @@ public final class Log implements LambdaLogger {
         System.out.println(text.replace("\n", "\u001e\r"));
     }
 
-    static void error(Map<String, Object> described, String text) {
-        if (!JSON) {
+    /** Logs an error of the function: in JSON its whole text is the message, as on AWS. */
+    static void error(String text) {
+        if (JSON) {
+            new Log().log(text, LogLevel.ERROR);
+        } else {
             event(text);
-            return;
         }
-        Map<String, Object> entry = new LinkedHashMap<String, Object>();
-        entry.put("timestamp", Instant.ofEpochMilli(System.currentTimeMillis()).toString());
-        entry.put("level", "ERROR");
-        entry.putAll(described);
-        if (requestId != null) {
-            entry.put("AWSRequestId", requestId);
-        }
-        System.out.println(JsonWriter.write(entry));
     }
 }

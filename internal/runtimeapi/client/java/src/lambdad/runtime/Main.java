@@ -19,9 +19,17 @@ public final class Main {
         System.setOut(lines(FileDescriptor.out));
         System.setErr(lines(FileDescriptor.err));
         Api api = new Api(System.getenv("AWS_LAMBDA_RUNTIME_API"));
-        Handler handler;
+        Handler handler = null;
+        Fault fault = null;
         try {
-            handler = Handler.load(String.valueOf(System.getenv("_HANDLER")));
+            try {
+                handler = Handler.load(String.valueOf(System.getenv("_HANDLER")));
+            } catch (Fault f) {
+                if (f.fatal) {
+                    throw f;
+                }
+                fault = f;
+            }
         } catch (Throwable t) {
             Failure failure = new Failure(t);
             failure.log();
@@ -35,11 +43,11 @@ public final class Main {
             Snapshot.wait(api);
         }
         while (true) {
-            serve(api, handler, api.next());
+            serve(api, handler, fault, api.next());
         }
     }
 
-    private static void serve(Api api, Handler handler, Api.Answer request) throws Exception {
+    private static void serve(Api api, Handler handler, Fault fault, Api.Answer request) throws Exception {
         String id = request.header("lambda-runtime-aws-request-id");
         String trace = request.header("lambda-runtime-trace-id");
         if (trace != null) {
@@ -50,6 +58,9 @@ public final class Main {
         Log.begin(id, request.header("lambda-runtime-aws-tenant-id"));
         byte[] response;
         try {
+            if (fault != null) {
+                throw fault;
+            }
             response = handler.call(request.body, new Invocation(request, LambdaRuntime.getLogger()));
         } catch (Throwable t) {
             Failure failure = new Failure(t);
