@@ -60,8 +60,12 @@ long start(struct box *b, struct message *m, int *pidfd);
 /* process1.c */
 __attribute__((noreturn)) void process1(int rootless);
 
+/* extend.c */
+__attribute__((noreturn)) void extend(char **arguments, char **environment);
+
 /* spawner.c */
 __attribute__((noreturn)) void spawner(void);
+__attribute__((noreturn)) void entered(long *at);
 /* clone_on starts a child that shares this memory on another stack and calls entry(argument). */
 long clone_on(unsigned long flags, void *stack_top, int *pidfd, void (*entry)(void *), void *argument);
 

@@ -14,7 +14,7 @@ typedef __SIZE_TYPE__ size_t;
 #if defined(__x86_64__)
 enum {
 	SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_rt_sigaction = 13, SYS_rt_sigprocmask = 14, SYS_ioctl = 16,
-	SYS_socket = 41, SYS_sendmsg = 46, SYS_recvmsg = 47, SYS_bind = 49, SYS_listen = 50, SYS_setsockopt = 54,
+	SYS_socket = 41, SYS_connect = 42, SYS_sendmsg = 46, SYS_recvmsg = 47, SYS_bind = 49, SYS_listen = 50, SYS_setsockopt = 54,
 	SYS_clone = 56, SYS_execve = 59, SYS_exit = 60, SYS_wait4 = 61, SYS_kill = 62, SYS_chdir = 80,
 	SYS_geteuid = 107, SYS_setpgid = 109, SYS_setsid = 112, SYS_setgroups = 116, SYS_setresuid = 117,
 	SYS_setresgid = 119, SYS_capget = 125, SYS_capset = 126, SYS_pivot_root = 155, SYS_prctl = 157, SYS_mount = 165,
@@ -43,7 +43,7 @@ enum {
 	SYS_exit = 93, SYS_exit_group = 94, SYS_kill = 129, SYS_rt_sigaction = 134, SYS_rt_sigprocmask = 135,
 	SYS_setresuid = 147, SYS_setresgid = 149, SYS_setpgid = 154, SYS_setsid = 157, SYS_setgroups = 159,
 	SYS_sethostname = 161, SYS_prctl = 167, SYS_geteuid = 175, SYS_socket = 198, SYS_bind = 200, SYS_listen = 201,
-	SYS_setsockopt = 208, SYS_sendmsg = 211, SYS_recvmsg = 212, SYS_clone = 220, SYS_execve = 221, SYS_wait4 = 260,
+	SYS_connect = 203, SYS_setsockopt = 208, SYS_sendmsg = 211, SYS_recvmsg = 212, SYS_clone = 220, SYS_execve = 221, SYS_wait4 = 260,
 	SYS_prlimit64 = 261, SYS_setns = 268, SYS_seccomp = 277,
 };
 

@@ -54,8 +54,9 @@ __asm__(".globl clone_on\n"
 	".globl _start\n"
 	"_start:\n"
 	"	xor %ebp, %ebp\n"
+	"	mov %rsp, %rdi\n"
 	"	and $-16, %rsp\n"
-	"	call spawner\n"
+	"	call entered\n"
 	"	ud2\n");
 #else
 __asm__(".globl clone_on\n"
@@ -76,7 +77,8 @@ __asm__(".globl clone_on\n"
 	"_start:\n"
 	"	mov x29, #0\n"
 	"	mov x30, #0\n"
-	"	bl spawner\n"
+	"	mov x0, sp\n"
+	"	bl entered\n"
 	"	brk #0\n");
 #endif
 
@@ -350,4 +352,14 @@ void spawner(void)
 		if (error && reply('F', (i32)-error, 0, 0, fault, 0, 0))
 			quit(1);
 	}
+}
+
+/* entered is where the program begins, with what the kernel has put on its stack: count, arguments
+ * and environment. The driver's spawner has no arguments. */
+void entered(long *at)
+{
+	char **arguments = (char **)(at + 1);
+	if (at[0] > 1)
+		extend(arguments + 1, arguments + at[0] + 1);
+	spawner();
 }
