@@ -32,6 +32,20 @@ static void obey(struct message *m)
 		quit(1);
 }
 
+/* provide sends a socket of this network, with which the driver reaches what the program listens
+ * on. The serial number goes back with it: the driver may have given up on an earlier one. */
+static void provide(struct message *m)
+{
+	i32 serial = take_int(m);
+	long fd = m->malformed ? -EPROTO : CALL(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int one = (int)fd;
+	long error = reply('C', fd < 0 ? (i32)-fd : 0, 0, serial, "", &one, fd >= 0);
+	if (fd >= 0)
+		CALL(SYS_close, fd);
+	if (error)
+		quit(1);
+}
+
 /* handle does what one message says. */
 static void handle(struct box *b, struct message *m, u8 kind)
 {
@@ -56,6 +70,9 @@ static void handle(struct box *b, struct message *m, u8 kind)
 		close_descriptors(m);
 	} else if (kind == 'O' && parked) {
 		obey(m);
+		error = 0;
+	} else if (kind == 'C' && parked) {
+		provide(m);
 		error = 0;
 	} else {
 		error = failed("message", "out of order", -EPROTO);

@@ -234,6 +234,13 @@ type CPULimiter interface {
 	LimitCPU(ctx context.Context, milli int) error
 }
 
+// Dialer is a Sandbox in which programs can listen for lambdad: extensions that want telemetry do.
+type Dialer interface {
+	// Dial connects to a port of the sandbox's own loopback and reaches nothing else. A frozen
+	// sandbox does not answer; ctx bounds the wait.
+	Dial(ctx context.Context, port int) (net.Conn, error)
+}
+
 // Driver makes sandboxes of one kind of isolation.
 type Driver interface {
 	// Name is what users write in --isolation, e.g. "container".

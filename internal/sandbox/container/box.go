@@ -57,6 +57,7 @@ type box struct {
 	preloaded bool
 	started   bool
 	program   *program
+	wanted    wanted
 
 	stopping sync.Mutex // held while processes are stopped or continued by signals
 	stopped  bool
@@ -355,8 +356,13 @@ func (b *box) listen() {
 			b.ended(sandbox.Exit{Code: int(r.Code), Signal: syscall.Signal(r.Signal)})
 			continue
 		}
+		if r.Kind == pid1.ReplySocket {
+			b.provided(r)
+			continue
+		}
 		b.replies <- r
 	}
+	b.provideNone()
 	// A process 1 that closed its socket is dead, or must be.
 	if err := b.process.kill(); err != nil {
 		b.driver.log.Error("process 1 cannot be killed", "sandbox", b.ID(), "error", err)

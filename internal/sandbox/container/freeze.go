@@ -99,4 +99,5 @@ var _ interface {
 	sandbox.Sandbox
 	sandbox.CPULimiter
 	sandbox.Preloader
+	sandbox.Dialer
 } = (*box)(nil)

@@ -59,7 +59,8 @@ func Files(rootfs sandbox.Rootfs, further ...File) []File {
 			fmt.Sprintf("nobody:x:%d:%d:nobody:/:/sbin/nologin\n", NobodyID, NobodyID) +
 			fmt.Sprintf("%s:x:%d:%d::/home/%s:/sbin/nologin\n", ProgramUser, ProgramUID, ProgramGID, ProgramUser)},
 		{Path: "/etc/group", Content: fmt.Sprintf("root:x:0:\nnobody:x:%d:\n%s:x:%d:\n", NobodyID, ProgramUser, ProgramGID)},
-		{Path: "/etc/hosts", Content: "127.0.0.1 localhost " + Hostname + "\n"},
+		// Extensions listen at the long name. Source: Lambda developer guide, "Specifying a destination protocol".
+		{Path: "/etc/hosts", Content: "127.0.0.1 localhost " + Hostname + " " + Hostname + ".localdomain\n"},
 		{Path: "/etc/hostname", Content: Hostname + "\n"},
 		{Path: "/etc/nsswitch.conf", Content: "passwd: files\ngroup: files\nhosts: files dns\n"},
 		// Without egress nothing answers there, and a lookup fails at once.

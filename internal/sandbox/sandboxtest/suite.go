@@ -41,7 +41,7 @@ func Run(t *testing.T, open Factory, differences ...Difference) {
 		run  func(*testing.T, *Harness)
 	}{
 		{"Life", testLife}, {"Inside", testInside}, {"Limits", testLimits}, {"Freeze", testFreeze},
-		{"Network", testNetwork}, {"Destroy", testDestroy}, {"Refuse", testRefuse}, {"Parallel", testParallel}, {"Preload", testPreload},
+		{"Network", testNetwork}, {"Dial", testDial}, {"Destroy", testDestroy}, {"Refuse", testRefuse}, {"Parallel", testParallel}, {"Preload", testPreload},
 		{"Template", testTemplate},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, h) })

@@ -30,6 +30,7 @@ const (
 	requestPreload = 'L'
 	requestStart   = 'S'
 	requestOrder   = 'O'
+	requestSocket  = 'C'
 )
 
 // IDMap is one id of the sandbox and what it is in the namespace around it.
@@ -130,6 +131,9 @@ type Start struct {
 // Order asks process 1 to send a signal to every process.
 type Order struct{ Signal int32 }
 
+// Socket asks process 1 for a TCP socket of the sandbox's network.
+type Socket struct{ Serial int32 }
+
 // Kinds of Reply.
 const (
 	ReplyReady   = 'R' // the spawner's first
@@ -138,6 +142,7 @@ const (
 	ReplyStarted = 'S' // to Preload or Start; descriptor: a pidfd of the program, if this one started it
 	ReplyExited  = 'X' // Code, or Signal; MemoryKiB
 	ReplyObeyed  = 'O' // Code: errno, or 0
+	ReplySocket  = 'C' // Code: errno, or 0 and descriptor: the socket; Serial
 	ReplyFailed  = 'F' // Text: the step; Code: errno
 	ReplyRefused = 'E' // the kernel would not execute the program; Text: its path; Code: errno
 )
@@ -151,6 +156,9 @@ type Reply struct {
 	MemoryKiB int32
 	Text      string
 }
+
+// Serial is that of the Socket which it answers.
+func (r Reply) Serial() int32 { return r.MemoryKiB }
 
 // Encode returns the wire form.
 func (m Spawn) Encode() []byte {
@@ -231,6 +239,13 @@ func (m Start) Encode() []byte {
 func (m Order) Encode() []byte {
 	e := encoder{p: []byte{requestOrder}}
 	e.int(m.Signal)
+	return e.p
+}
+
+// Encode returns the wire form.
+func (m Socket) Encode() []byte {
+	e := encoder{p: []byte{requestSocket}}
+	e.int(m.Serial)
 	return e.p
 }
 
