@@ -32,6 +32,9 @@ func (c *conn) route() bool {
 		if rest, ok := bytes.CutPrefix(c.head.path, []byte(extensionPrefix)); ok {
 			return c.extensionRoute(rest)
 		}
+		if api, ok := telemetryPath(c.head.path); ok {
+			return c.subscribe(api)
+		}
 		if string(c.head.path) == pathProcesses && c.s.processes != nil {
 			return c.hand()
 		}

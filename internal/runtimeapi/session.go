@@ -1,5 +1,5 @@
 // Package runtimeapi owns what the code inside a sandbox speaks to: the Runtime
-// API 2018-06-01, the Extensions API 2020-01-01 (and later the telemetry and logs APIs), served on
+// API 2018-06-01, the Extensions API 2020-01-01, the Telemetry API 2022-07-01 and the Logs API 2020-08-15, served on
 // the sandbox's own listener, and in runtimeapi/client the runtime clients that
 // are mounted at /var/runtime. It must never import sandbox or worker: it gets a
 // net.Listener and answers; who started the program is not its business.
@@ -144,6 +144,7 @@ type Session struct {
 
 	function   Function    // what extensions are told when they register
 	extensions *extensions // nil without any
+	telemetry  Telemetry   // answers subscriptions
 	processes  chan net.Conn
 	shut       bool // takes no connection any more
 
