@@ -29,6 +29,7 @@ A second Ctrl-C stops at once.`,
 			if err != nil {
 				return err
 			}
+			setTimerSlack()
 			return node.Run(cmd.Context(), config, cmd.ErrOrStderr())
 		},
 	}

@@ -13,13 +13,16 @@ import (
 const (
 	connsMax       = 32 // further ones are closed at once; an extension has two or three
 	readBufferMin  = 4 << 10
-	headTimeMax    = 10 * time.Second      // from a head's first byte to its last
-	bodyTimeMax    = 16 * time.Minute      // the longest invocation, and some
-	refusedTimeMax = 10 * time.Second      // for a body that nobody wants
-	discardMax     = 8 * ResponseBytesMax  // of a refused body; beyond it the connection is closed
-	deliverTimeMax = 30 * time.Second      // to write an invocation
-	copyMax        = 8 << 10               // a payload up to here is sent with its head in one write
-	acceptPause    = 10 * time.Millisecond // after a passing error, e.g. no descriptors left
+	headTimeMax    = 10 * time.Second     // from a head's first byte to its last
+	bodyTimeMax    = 16 * time.Minute     // the longest invocation, and some
+	refusedTimeMax = 10 * time.Second     // for a body that nobody wants
+	discardMax     = 8 * ResponseBytesMax // of a refused body; beyond it the connection is closed
+	deliverTimeMax = 30 * time.Second     // to write an invocation
+	// acknowledgeTimeMax is for a few bytes to a peer that waits for them: only one that does not read what it is
+	// sent can take longer.
+	acknowledgeTimeMax = time.Second
+	copyMax            = 8 << 10               // a payload up to here is sent with its head in one write
+	acceptPause        = 10 * time.Millisecond // after a passing error, e.g. no descriptors left
 	// A runtime has one connection, or a few, and is hardly ever refused. Whoever goes on and on beyond
 	// patienceMax is served one at a time with floodPause between: the cores that answer are those that other
 	// functions' invokes need.
@@ -40,9 +43,9 @@ type conn struct {
 	head      head
 	chunkRest int64 // of a chunk whose size is read already; only until it is discarded
 
-	// waiting is set while a GET next of this connection is parked; whoever writes
-	// its answer then sends to answered. Between the two out belongs to the writer,
-	// else to the connection's goroutine.
+	// waiting is set while a GET next of this connection is parked, or its response is
+	// not acknowledged; whoever writes the answer then sends to answered. Between the
+	// two out belongs to the writer, else to the connection's goroutine.
 	waiting  bool
 	answered chan struct{}
 	out      []byte
@@ -104,7 +107,7 @@ func (c *conn) serve() {
 	for {
 		n, err := c.readHead()
 		if c.waiting {
-			// The peer sent more (or left) before next was answered.
+			// The peer sent more (or left) before it was answered.
 			if err != nil {
 				c.s.unpark(c)
 				return
@@ -130,7 +133,7 @@ func (c *conn) serve() {
 			return
 		}
 		switch ok := c.route(); {
-		case c.waiting: // parked: out and head belong to whoever delivers
+		case c.waiting: // out and head belong to whoever answers
 		case !ok || c.head.close:
 			return
 		default:
@@ -246,6 +249,16 @@ func (c *conn) deliverBy(ctx context.Context, inv *Invocation) error {
 		return err
 	}
 	return c.nc.SetWriteDeadline(time.Time{})
+}
+
+// acknowledge answers the response that this connection has sent.
+func (c *conn) acknowledge() {
+	defer func() { c.answered <- struct{}{} }()
+	if c.nc.SetWriteDeadline(time.Now().Add(acknowledgeTimeMax)) != nil || !c.write(statusAccepted) || c.head.close {
+		c.nc.Close()
+		return
+	}
+	_ = c.nc.SetWriteDeadline(time.Time{}) // fails only once it is closed
 }
 
 // isTemporary reports whether accepting may work again soon: descriptors or

@@ -146,8 +146,10 @@ func (c *conn) answer(id []byte, to phase) bool {
 	o.Payload = b.data
 	o.trailed(&b)
 	o.Done = time.Now()
+	// Set before anything can acknowledge: out belongs to the writer from now on.
+	c.waiting = c.s.hold(c)
 	c.s.finishAnswer(o)
-	return c.write(statusAccepted)
+	return c.waiting || c.write(statusAccepted)
 }
 
 // tooLarge makes o the error that AWS answers for a response over the bound.

@@ -54,6 +54,9 @@ type Invocation struct {
 	Payload         []byte // not copied, not changed
 	// Stream, where set, takes an answer that the runtime streams.
 	Stream Stream
+	// Hold leaves a response unacknowledged until Release. Whoever hands responses on does
+	// that first: what the runtime does next would compete with it for the cores.
+	Hold bool
 
 	streaming *streaming // made by Invoke where Stream is set
 }
@@ -135,6 +138,7 @@ type Session struct {
 	parked   *conn         // its GET next waits for an invocation
 	call     *Invocation   // handed to Invoke and not answered yet
 	answerID aws.RequestID // of the latest invocation that was delivered
+	owed     *conn         // has sent a response that is not acknowledged yet
 	initErr  *InitError
 	failing  bool // an init error's body is being read
 	conns    map[*conn]struct{}
@@ -300,6 +304,18 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) (*Outcome, error)
 		default:
 			return nil, ErrClosed
 		}
+	}
+}
+
+// Release acknowledges the response to an invocation with Hold, so that the runtime goes on.
+// It does nothing where nothing is owed.
+func (s *Session) Release() {
+	s.mu.Lock()
+	c := s.owed
+	s.owed = nil
+	s.mu.Unlock()
+	if c != nil {
+		c.acknowledge()
 	}
 }
 

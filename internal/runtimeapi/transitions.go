@@ -55,6 +55,9 @@ func (s *Session) unparkLocked(c *conn) {
 	if s.parked == c {
 		s.parked = nil
 	}
+	if s.owed == c {
+		s.owed = nil
+	}
 	for i := range s.gates {
 		if s.gates[i].waiting == c {
 			s.gates[i].waiting = nil
@@ -90,6 +93,17 @@ func (s *Session) beginAnswer(id []byte, to phase) (from phase, r refusal) {
 	}
 	s.phase = to
 	return phaseReady, accepted
+}
+
+// hold leaves the acknowledgement of c's response to Release, if the invocation wants that.
+func (s *Session) hold(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.call == nil || !s.call.Hold || s.dead {
+		return false
+	}
+	s.owed = c
+	return true
 }
 
 // finishAnswer gives the outcome to Invoke.

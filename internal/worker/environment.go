@@ -414,5 +414,6 @@ func toRuntime(in *Invocation, deadline time.Time, tenant string) *runtimeapi.In
 		ContentType:     in.ContentType,
 		Payload:         in.Payload,
 		Stream:          in.Stream,
+		Hold:            true, // until the answer is on its way
 	}
 }

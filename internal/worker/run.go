@@ -151,6 +151,7 @@ func (r *invokeRun) finish() []byte {
 	e, p := r.env, r.proc
 	defer e.turn.Unlock()
 	if p != nil {
+		p.session.Release()
 		p.drain()
 	}
 	cpu := e.readUsage(p, r.init > 0 || r.restore.whole > 0 || r.failure != nil)

@@ -120,6 +120,8 @@ type Session interface {
 	Ready(ctx context.Context) error
 	// Invoke hands over an invocation and returns what the runtime answered.
 	Invoke(ctx context.Context, inv *runtimeapi.Invocation) (*runtimeapi.Outcome, error)
+	// Release lets the runtime go on after what Invoke returned.
+	Release()
 	// WaitNext returns nil when the runtime waits for an invocation: it is done
 	// with the last one, not only with its answer.
 	WaitNext(ctx context.Context) error
