@@ -34,6 +34,7 @@ type guestEvents struct {
 func newLink(m machine, events guestEvents) *link {
 	l := &link{machine: m, replies: make(chan line.Reply, 2)}
 	l.line = line.New(m.serial(), line.Options{
+		Host: true,
 		Opened: func(s *line.Stream) {
 			if events.opened == nil {
 				s.Close()

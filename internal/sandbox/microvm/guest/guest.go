@@ -5,6 +5,7 @@
 package guest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -32,6 +33,7 @@ var Ports = []line.Port{9001, 4566}
 const (
 	deviceMax = 20 * time.Second // for a device to appear; a machine without virtualisation is slow
 	poll      = 2 * time.Millisecond
+	dialMax   = 5 * time.Second
 )
 
 type agent struct {
@@ -85,7 +87,7 @@ func (a *agent) boot() error {
 	if err != nil {
 		return err
 	}
-	a.line = line.New(port, line.Options{Message: a.take})
+	a.line = line.New(port, line.Options{Message: a.take, Opened: func(s *line.Stream) { go a.dial(s) }})
 	for _, p := range Ports {
 		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", p))
 		if err != nil {
@@ -150,6 +152,29 @@ func (a *agent) carry(c *net.TCPConn, to line.Port) {
 		c.Close()
 		return
 	}
+	carryBoth(c, s)
+}
+
+// dial leads a stream of the host's to what the program listens on.
+func (a *agent) dial(s *line.Stream) {
+	c, err := net.DialTimeout("tcp4", fmt.Sprintf("127.0.0.1:%d", s.Port()), dialMax)
+	if err != nil {
+		errno := syscall.ECONNREFUSED
+		errors.As(err, &errno)
+		s.Write([]byte{byte(errno)})
+		s.Close()
+		return
+	}
+	if _, err := s.Write([]byte{line.Dialled}); err != nil {
+		c.Close()
+		s.Close()
+		return
+	}
+	carryBoth(c.(*net.TCPConn), s)
+}
+
+// carryBoth joins a connection and a stream, and closes them.
+func carryBoth(c *net.TCPConn, s *line.Stream) {
 	// Either way ends by itself; a broken one ends the other.
 	both := make(chan error, 2)
 	go func() {
@@ -157,7 +182,7 @@ func (a *agent) carry(c *net.TCPConn, to line.Port) {
 		s.CloseWrite()
 		both <- err
 	}()
-	_, err = io.Copy(onlyWriter{c}, s)
+	_, err := io.Copy(onlyWriter{c}, s)
 	if err != nil {
 		c.SetLinger(0) // the program sees a reset
 		c.Close()

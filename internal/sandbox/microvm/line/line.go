@@ -60,20 +60,28 @@ type Line struct {
 	next    uint32
 	message []byte
 
+	half     uint32 // of the streams' numbers, for those that this end opens
 	opened   func(*Stream)
 	received func([]byte)
 }
+
+// hostHalf is the host's half of the numbers: each end numbers what it opens by itself.
+const hostHalf = 1 << 31
 
 // Options of a line: what to do with what comes. Both are called by Serve in turn
 // and must not wait for the line.
 type Options struct {
 	Opened  func(*Stream)
 	Message func([]byte)
+	Host    bool // this is the host's end
 }
 
-// New makes an end; Serve must run. Only the guest opens streams.
+// New makes an end; Serve must run.
 func New(conn io.ReadWriteCloser, options Options) *Line {
-	l := &Line{conn: conn, streams: map[uint32]*Stream{}, next: 1, opened: options.Opened, received: options.Message}
+	l := &Line{conn: conn, streams: map[uint32]*Stream{}, opened: options.Opened, received: options.Message}
+	if options.Host {
+		l.half = hostHalf
+	}
 	l.wake.L = &l.mu
 	return l
 }
@@ -297,7 +305,7 @@ func (l *Line) take(id uint32, kind byte, payload []byte) error {
 }
 
 func (l *Line) takeOpen(id uint32, payload []byte) error {
-	if len(payload) != 2 || l.opened == nil || id == 0 {
+	if len(payload) != 2 || l.opened == nil || id == 0 || id&hostHalf == l.half {
 		return errors.New("line: a stream that cannot be")
 	}
 	l.mu.Lock()
@@ -324,11 +332,14 @@ func (l *Line) Open(to Port) (*Stream, error) {
 	if len(l.streams) >= StreamsMax {
 		return nil, errors.New("line: too many streams")
 	}
-	s := newStream(l, l.next, to)
+	l.next = max(1, (l.next+1)&^hostHalf)
+	s := newStream(l, l.half|l.next, to)
+	if l.streams[s.id] != nil {
+		return nil, errors.New("line: the streams' numbers are used up")
+	}
 	if err := l.enqueue(s.id, kindOpen, binary.BigEndian.AppendUint16(nil, uint16(to))); err != nil {
 		return nil, err
 	}
-	l.next++
 	l.streams[s.id] = s
 	return s, nil
 }

@@ -17,7 +17,7 @@ func pair(t *testing.T) (opener *Line, accepted chan *Stream, messages chan stri
 	a, b := net.Pipe()
 	accepted, messages = make(chan *Stream, 64), make(chan string, 64)
 	opener = New(a, Options{Message: func(p []byte) { messages <- string(p) }})
-	other = New(b, Options{Opened: func(s *Stream) { accepted <- s }, Message: func(p []byte) { messages <- string(p) }})
+	other = New(b, Options{Host: true, Opened: func(s *Stream) { accepted <- s }, Message: func(p []byte) { messages <- string(p) }})
 	var wait sync.WaitGroup
 	for _, l := range []*Line{opener, other} {
 		wait.Go(func() { l.Serve() })
@@ -74,6 +74,35 @@ func TestStreams(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// TestBothOpen: each end opens with numbers of its own.
+func TestBothOpen(t *testing.T) {
+	a, b := net.Pipe()
+	opened := make(chan *Stream, 2)
+	guest := New(a, Options{Opened: func(s *Stream) { opened <- s }})
+	host := New(b, Options{Host: true, Opened: func(s *Stream) { opened <- s }})
+	var wait sync.WaitGroup
+	for _, l := range []*Line{guest, host} {
+		wait.Go(func() { l.Serve() })
+	}
+	defer wait.Wait()
+	defer guest.Close()
+	defer host.Close()
+	for i, l := range []*Line{guest, host} {
+		s, err := l.Open(Port(7 + i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Write([]byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+		peer := <-opened
+		p := make([]byte, 1)
+		if _, err := io.ReadFull(peer, p); err != nil || int(p[0]) != i || peer.Port() != Port(7+i) {
+			t.Errorf("%d: %v, %v, port %d", i, p, err, peer.Port())
+		}
+	}
 }
 
 // TestSlowReader: one stream that nobody reads holds up no other.
@@ -157,10 +186,11 @@ func TestBreach(t *testing.T) {
 		"too much credit":   {open, frame(1, kindCredit, []byte{0, 0, 0, 1})},
 		"no credit":         {open, frame(1, kindCredit, []byte{1})},
 		"no port":           {frame(1, kindOpen, nil)},
+		"a number of ours":  {frame(hostHalf|1, kindOpen, []byte{0, 1})},
 		"stream 0":          {frame(0, kindOpen, []byte{0, 1})},
 		"message elsewhere": {frame(3, kindMessage, nil)},
 	} {
-		l := New(memory{bytes.NewReader(bytes.Join(frames, nil))}, Options{Opened: func(*Stream) {}, Message: func([]byte) {}})
+		l := New(memory{bytes.NewReader(bytes.Join(frames, nil))}, Options{Host: true, Opened: func(*Stream) {}, Message: func([]byte) {}})
 		if err := l.read(); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -178,7 +208,7 @@ func FuzzLine(f *testing.F) {
 	f.Add(bytes.Join([][]byte{frame(1, kindOpen, []byte{0, 1}), frame(1, kindData, []byte("x")), frame(1, kindEnd, nil), frame(1, kindReset, nil)}, nil))
 	f.Add(frame(0, kindMessage, []byte(`{"Ready":true}`)))
 	f.Fuzz(func(t *testing.T, p []byte) {
-		l := New(memory{bytes.NewReader(p)}, Options{Opened: func(s *Stream) { s.Close() }, Message: func(p []byte) {
+		l := New(memory{bytes.NewReader(p)}, Options{Host: true, Opened: func(s *Stream) { s.Close() }, Message: func(p []byte) {
 			DecodeReply(p)
 			DecodeRequest(p)
 			DecodeRenew(p)

@@ -13,8 +13,12 @@ import (
 // Port is where a stream leads.
 type Port uint16
 
-// Output is the program's stdout and stderr; other ports are those that the guest listens on.
+// Output is the program's stdout and stderr; other ports of a stream that the guest opens are those that
+// it listens on. A stream that the host opens leads to a port that the program listens on.
 const Output Port = 1
+
+// Dialled is the first byte of a stream that the host opened: it leads to the program. Another is an errno.
+const Dialled = 0
 
 // Addr is a stream's address.
 func (Port) Network() string  { return "line" }
