@@ -8,8 +8,8 @@ import (
 )
 
 // services are those that an endpoint can be named of.
-// SQS is read there by event source mappings; what is sent to queues goes to those of this node.
-var services = []string{"events", "s3", "sns", "sqs"}
+// DynamoDB Streams, Kinesis and SQS are read there by event source mappings; what is sent to queues goes to those of this node.
+var services = []string{"dynamodbstreams", "events", "kinesis", "s3", "sns", "sqs"}
 
 // Endpoints are where services answer, by the service's name in ARNs.
 type Endpoints map[string]*url.URL

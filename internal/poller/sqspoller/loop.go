@@ -41,9 +41,9 @@ func newLoop(p *Poller, key record.Scoped, m *record.Mapping) *loop {
 	return &loop{poller: p, key: key, mapping: m, core: NewCore(), events: make(chan any), changes: make(chan *record.Mapping, 1)}
 }
 
-// change and end tell the loop of the newest mapping; what it has not taken yet is out of date.
-func (l *loop) change(m *record.Mapping) { l.tell(m) }
-func (l *loop) end()                     { l.tell(nil) }
+// Change and End tell the loop of the newest mapping; what it has not taken yet is out of date.
+func (l *loop) Change(m *record.Mapping) { l.tell(m) }
+func (l *loop) End()                     { l.tell(nil) }
 
 func (l *loop) tell(m *record.Mapping) {
 	select {
@@ -53,8 +53,8 @@ func (l *loop) tell(m *record.Mapping) {
 	l.changes <- m
 }
 
-// run polls until the mapping ends or polling does, and then until its batches have ended.
-func (l *loop) run(polling, life context.Context) {
+// Run polls until the mapping ends or polling does, and then until its batches have ended.
+func (l *loop) Run(polling, life context.Context) {
 	receiving, stop := context.WithCancel(life)
 	defer l.settling.Wait()
 	defer stop()

@@ -10,11 +10,11 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/frontend"
+	"github.com/lambdad/lambdad/internal/poller/follow"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/services/sqs"
 )
@@ -48,10 +48,6 @@ type Options struct {
 // Poller polls all queues that have mappings.
 type Poller struct {
 	opts Options
-
-	mu      sync.Mutex
-	changed map[record.Scoped]bool
-	wake    chan struct{}
 }
 
 // New makes a poller. Run polls.
@@ -62,83 +58,14 @@ func New(o Options) (*Poller, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Poller{opts: o, changed: map[record.Scoped]bool{}, wake: make(chan struct{}, 1)}, nil
+	return &Poller{opts: o}, nil
 }
 
 // Run follows the mappings and polls until polling ends; then it waits for the batches that
 // run, but not longer than life.
 func (p *Poller) Run(polling, life context.Context) error {
-	cancel := p.opts.Mappings.Subscribe(func(c record.ViewChange[record.Scoped, record.Mapping]) { p.notice(c.Key) })
-	defer cancel()
-	p.opts.Mappings.Each(func(key record.Scoped, _ *record.Mapping) bool { p.notice(key); return true })
-	var all sync.WaitGroup
-	loops := map[record.Scoped]*loop{}
-	ended := make(chan *loop)
-	begin := func(key record.Scoped, m *record.Mapping) {
-		l := newLoop(p, key, m)
-		loops[key] = l
-		all.Go(func() {
-			l.run(polling, life)
-			select {
-			case ended <- l:
-			case <-polling.Done():
-			case <-life.Done():
-			}
-		})
-	}
-	follow := func(key record.Scoped) {
-		m, ok := p.opts.Mappings.Get(key)
-		wanted := ok && isQueue(m) && m.Polls()
-		switch l := loops[key]; {
-		case l != nil && wanted:
-			l.change(m)
-		case l != nil:
-			l.end()
-		case wanted:
-			begin(key, m)
-		}
-	}
-	for {
-		for _, key := range p.take() {
-			follow(key)
-		}
-		select {
-		case <-p.wake:
-		case l := <-ended: // it may be wanted again meanwhile
-			delete(loops, l.key)
-			follow(l.key)
-		case <-polling.Done():
-			done := make(chan struct{})
-			go func() { all.Wait(); close(done) }()
-			select {
-			case <-done:
-				return polling.Err()
-			case <-life.Done():
-				return life.Err()
-			}
-		}
-	}
-}
-
-func (p *Poller) notice(key record.Scoped) {
-	p.mu.Lock()
-	p.changed[key] = true
-	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (p *Poller) take() []record.Scoped {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var out []record.Scoped
-	for key := range p.changed {
-		out = append(out, key)
-	}
-	clear(p.changed)
-	return out
+	f := follow.Follower{Mappings: p.opts.Mappings, Wanted: isQueue, Begin: func(key record.Scoped, m *record.Mapping) follow.Loop { return newLoop(p, key, m) }}
+	return f.Run(polling, life)
 }
 
 func isQueue(m *record.Mapping) bool {

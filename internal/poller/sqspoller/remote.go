@@ -1,12 +1,9 @@
 package sqspoller
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/poller/remote"
 	"github.com/lambdad/lambdad/internal/services/sqs"
 	"github.com/lambdad/lambdad/internal/wire/sigv4"
 )
@@ -24,14 +22,11 @@ const (
 	remoteWait = 20 * time.Second
 	// remoteTimeout bounds any call, with what it waits.
 	remoteTimeout = remoteWait + 10*time.Second
-	// remoteBytesMax bounds an answer: ten messages of 1 MiB, with their escapes.
-	remoteBytesMax = 64 << 20
 )
 
 // Remote is SQS at an endpoint, spoken to in its JSON protocol. It is safe for concurrent use.
 type Remote struct {
-	endpoint *url.URL
-	client   *http.Client
+	client *remote.Client
 
 	mu   sync.Mutex
 	urls map[string]string // of queues, by ARN
@@ -39,25 +34,8 @@ type Remote struct {
 
 // NewRemote makes a client of an endpoint.
 func NewRemote(endpoint *url.URL) *Remote {
-	// A redirect would carry a signed request to who knows where.
-	client := &http.Client{Timeout: remoteTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &Remote{endpoint: endpoint, client: client, urls: map[string]string{}}
-}
-
-// RemoteError is a fault of the endpoint.
-type RemoteError struct {
-	Status  int
-	Code    string
-	Message string
-}
-
-func (e *RemoteError) Error() string {
-	return fmt.Sprintf("SQS answered %d %s: %s", e.Status, e.Code, e.Message)
-}
-
-// Is makes a queue that is not there sqs.ErrNoQueue.
-func (e *RemoteError) Is(target error) bool {
-	return target == sqs.ErrNoQueue && (strings.HasSuffix(e.Code, "NonExistentQueue") || strings.HasSuffix(e.Code, "QueueDoesNotExist"))
+	service := remote.Service{Name: "SQS", Signing: "sqs", Target: "AmazonSQS", Version: "1.0", Timeout: remoteTimeout}
+	return &Remote{client: remote.New(service, endpoint), urls: map[string]string{}}
 }
 
 // Visibility is a queue's visibility timeout.
@@ -143,7 +121,7 @@ func (r *Remote) batches(ctx context.Context, sign sigv4.Credentials, queue, ope
 		}
 		err := r.ask(ctx, sign, queue, operation, map[string]any{"Entries": entries}, &out)
 		for _, f := range out.Failed {
-			err = errors.Join(err, &RemoteError{http.StatusOK, f.Code, f.Message})
+			err = errors.Join(err, &remote.Error{Service: "SQS", Status: http.StatusOK, Code: f.Code, Message: f.Message})
 		}
 		all = errors.Join(all, err)
 	}
@@ -183,36 +161,10 @@ func (r *Remote) queueURL(ctx context.Context, sign sigv4.Credentials, queue aws
 }
 
 func (r *Remote) post(ctx context.Context, sign sigv4.Credentials, region aws.Region, operation string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
+	err := r.client.Ask(ctx, sign, region, operation, in, out)
+	var fault *remote.Error
+	if errors.As(err, &fault) && (strings.HasSuffix(fault.Code, "NonExistentQueue") || strings.HasSuffix(fault.Code, "QueueDoesNotExist")) {
+		return fmt.Errorf("%w: %w", sqs.ErrNoQueue, err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(r.endpoint.String(), "/")+"/", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	request.Header.Set("X-Amz-Target", "AmazonSQS."+operation)
-	sigv4.Sign(request, sign, sigv4.SignOptions{Region: string(region), Service: "sqs", Time: time.Now(), PayloadHash: sigv4.HashPayload(body)})
-	response, err := r.client.Do(request)
-	if err != nil {
-		return fmt.Errorf("%s at %s: %w", operation, r.endpoint.Host, err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, remoteBytesMax))
-	if err != nil {
-		return fmt.Errorf("%s at %s: %w", operation, r.endpoint.Host, err)
-	}
-	if response.StatusCode >= 300 {
-		var fault struct {
-			Type    string `json:"__type"`
-			Message string `json:"message"`
-		}
-		_ = json.Unmarshal(answer, &fault) // what is no JSON has the status alone
-		return &RemoteError{response.StatusCode, fault.Type[strings.IndexByte(fault.Type, '#')+1:], fault.Message}
-	}
-	if err := json.Unmarshal(answer, out); err != nil && len(answer) > 0 {
-		return fmt.Errorf("%s at %s: %w", operation, r.endpoint.Host, err)
-	}
-	return nil
+	return err
 }
