@@ -193,6 +193,9 @@ func TestInvokeEvents(t *testing.T) {
 	}
 	runtime.send("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n")
 	both.askEvent(bothID)
+	if err := s.WaitRuntime(soon(t)); err != nil {
+		t.Error("the runtime is done, whatever extensions are:", err)
+	}
 	idle := make(chan error, 1)
 	go func() { idle <- s.WaitNext(soon(t)) }()
 	select {

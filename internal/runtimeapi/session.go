@@ -321,10 +321,15 @@ func (s *Session) Release() {
 
 // WaitNext returns when the runtime waits for an invocation, and every extension that had the
 // last one for an event: nothing of it is running in the foreground any more.
-func (s *Session) WaitNext(ctx context.Context) error {
+func (s *Session) WaitNext(ctx context.Context) error { return s.waitNext(ctx, true) }
+
+// WaitRuntime is WaitNext for the runtime alone: extensions may still be at work.
+func (s *Session) WaitRuntime(ctx context.Context) error { return s.waitNext(ctx, false) }
+
+func (s *Session) waitNext(ctx context.Context, all bool) error {
 	for {
 		s.mu.Lock()
-		if s.parked != nil && s.call == nil && (s.extensions == nil || s.extensions.done()) {
+		if s.parked != nil && s.call == nil && (!all || s.extensions == nil || s.extensions.done()) {
 			s.mu.Unlock()
 			return nil
 		}
