@@ -53,6 +53,6 @@ Start here:
 		SilenceErrors: true,
 		Version:       version(),
 	}
-	root.AddCommand(serveCommand(), doctorCommand(), runtimeCommand(), billCommand(), microvmCommand())
+	root.AddCommand(serveCommand(), doctorCommand(), runtimeCommand(), keyCommand(), billCommand(), microvmCommand())
 	return root
 }

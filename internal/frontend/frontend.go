@@ -74,6 +74,7 @@ type Options struct {
 	Events    Events
 	// Recursions is nil where every function's loops are stopped.
 	Recursions Recursions
+	Keys       Keys  // nil: no function has a key of its own
 	Meter      Meter // nil: nobody is told
 	// CrossAccount lets callers of other accounts in: they have been authorised.
 	CrossAccount bool
@@ -89,6 +90,7 @@ type Frontend struct {
 	invoker   Invoker
 	events    Events
 	loops     Recursions
+	keys      Keys
 	meter     Meter
 	counter   *counting.Counter
 	log       *slog.Logger
@@ -107,7 +109,7 @@ func New(opts Options) (*Frontend, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Frontend{functions: opts.Functions, aliases: opts.Aliases, invoker: opts.Invoker, events: opts.Events, loops: opts.Recursions, log: opts.Log, meter: opts.Meter, counter: counting.New(opts.Concurrency), crossAccount: opts.CrossAccount}, nil
+	return &Frontend{functions: opts.Functions, aliases: opts.Aliases, invoker: opts.Invoker, events: opts.Events, loops: opts.Recursions, keys: opts.Keys, log: opts.Log, meter: opts.Meter, counter: counting.New(opts.Concurrency), crossAccount: opts.CrossAccount}, nil
 }
 
 // Reserve sets a share of the account's concurrency aside for a version, which is what its
@@ -308,6 +310,9 @@ func stateFault(fn *record.Function) error {
 // invokeFault turns the kinds of assignment into the service's errors. What the host
 // lacks is in lambdad's own log, and not for callers.
 func invokeFault(fn *record.Function, err error) error {
+	if fault := keyFault(err); fault != nil {
+		return fault
+	}
 	switch {
 	case errors.Is(err, assignment.ErrTooLarge):
 		// No retry would cure it, so it is no throttling.

@@ -53,6 +53,9 @@ func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
 	if r.DryRun {
 		return Answer{}, nil
 	}
+	if err := f.checkKey(fn); err != nil {
+		return Answer{}, err
+	}
 	trace, err := f.lineage(fn, traceHeader(r.TraceID, fn.TracingMode, r.Received))
 	if err != nil {
 		return Answer{}, err

@@ -33,6 +33,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		Store:        n.storage.store,
 		Functions:    n.functions,
 		Policies:     n.policies,
+		Keys:         n.storage.keys,
 		Artifacts:    n.storage.artifacts,
 		Runtimes:     n.storage.catalog,
 		Images:       n.storage.images,

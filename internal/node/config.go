@@ -80,6 +80,8 @@ type Config struct {
 	Endpoint []string `koanf:"endpoint"`
 	// SigningProfile are ARN=FILE settings: the certificates of the publishers that code signing configs name.
 	SigningProfile []string `koanf:"signing-profile"`
+	// KMSKeyFolder holds the keys that encrypt functions' variables; "" is keys in the data folder.
+	KMSKeyFolder string `koanf:"kms-key-folder"`
 	// CredentialsTTL is how long a function's temporary credentials live.
 	CredentialsTTL time.Duration `koanf:"credentials-ttl"`
 	// PendingWindow is how long a new or changed function stays Pending or InProgress.

@@ -169,6 +169,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		Images:          n.storage.images,
 		Runtimes:        n.storage.runtimeSource(aws.Region(n.config.Region), n.log),
 		Credentials:     functionCredentials{n.authority},
+		Keys:            n.storage.keys,
 		Logs:            n.logs,
 		Endpoint:        n.serveSandbox,
 		Meter:           meter,
@@ -202,7 +203,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Events: n.async, Recursions: n.loops, Log: n.log, Meter: meter, CrossAccount: n.config.Auth != AuthNone, Concurrency: n.config.Concurrency})
+	n.frontend, err = frontend.New(frontend.Options{Functions: n.functions, Aliases: n.aliases, Invoker: n.assigner, Events: n.async, Recursions: n.loops, Keys: n.storage.keys, Log: n.log, Meter: meter, CrossAccount: n.config.Auth != AuthNone, Concurrency: n.config.Concurrency})
 	if err != nil {
 		return err
 	}
@@ -255,6 +256,11 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		}
 	}
 	start("control plane", n.control.Run)
+	running.Go(func() {
+		n.storage.keys.Run(background, func(err error) {
+			n.log.Error("the folder of keys cannot be read; what was known of it goes on", "error", err)
+		})
+	})
 	start("preparing of runtimes", func(ctx context.Context) error { return n.prepare.run(ctx, n.prepareRuntime) })
 	start("snapshots of versions", n.snapshots.run)
 	start("provisioned concurrency", n.provision.Run)

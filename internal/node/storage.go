@@ -11,6 +11,7 @@ import (
 	"github.com/lambdad/lambdad/internal/artifact/images"
 	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/record/keys"
 	"github.com/lambdad/lambdad/internal/runtimeapi/client"
 	"github.com/lambdad/lambdad/internal/store/pebble"
 )
@@ -22,6 +23,7 @@ type storage struct {
 	images    *images.Store
 	catalog   *runtimes.Catalog
 	clients   client.Set
+	keys      *keys.Ring
 }
 
 // openStorage opens the folder, making it if it is new. What was opened is closed
@@ -56,7 +58,18 @@ func openStorage(c Config, log *slog.Logger) (_ *storage, err error) {
 	if s.clients, err = client.Install(filepath.Join(c.Data, "clients")); err != nil {
 		return nil, err
 	}
+	if s.keys, err = keys.Open(KeyFolder(c)); err != nil {
+		return nil, err
+	}
 	return s, nil
+}
+
+// KeyFolder is where the keys are that encrypt functions' variables; `lambdad key` needs it, too.
+func KeyFolder(c Config) string {
+	if c.KMSKeyFolder != "" {
+		return c.KMSKeyFolder
+	}
+	return filepath.Join(c.Data, "keys")
 }
 
 // Close closes what is open, the store last.

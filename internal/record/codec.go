@@ -42,7 +42,9 @@ type storedFunction struct {
 	UnzippedBytes int64  `json:"usize,omitempty"`
 
 	// A pointer, so that an empty map and no map stay different.
-	Environment *map[string]string `json:"env,omitempty"`
+	Environment *map[string]string `json:"env,omitempty"` // not since Sealed
+	Sealed      []byte             `json:"senv,omitempty"`
+	KMSKeyARN   string             `json:"kms,omitempty"`
 
 	Layers []Layer `json:"lay,omitempty"`
 	Image  *Image  `json:"img,omitempty"`
@@ -90,8 +92,9 @@ func EncodeFunction(f *Function) ([]byte, error) {
 		Update: f.Update, UpdateReason: f.UpdateReason, UpdateReasonCode: f.UpdateReasonCode,
 		Generation: f.Generation, RevisionID: f.RevisionID, LastModified: f.LastModified.UTC(),
 		LastVersion: f.LastVersion, PublishedDesc: f.PublishedDescription,
+		Sealed: f.Sealed, KMSKeyARN: f.KMSKeyARN,
 	}
-	if f.Environment != nil {
+	if f.Environment != nil && f.Sealed == nil {
 		s.Environment = &f.Environment
 	}
 	b, err := json.Marshal(s)
@@ -121,6 +124,7 @@ func DecodeFunction(b []byte) (*Function, error) {
 		Update: s.Update, UpdateReason: s.UpdateReason, UpdateReasonCode: s.UpdateReasonCode,
 		Generation: s.Generation, RevisionID: s.RevisionID, LastModified: s.LastModified,
 		LastVersion: s.LastVersion, PublishedDescription: s.PublishedDesc,
+		Sealed: s.Sealed, KMSKeyARN: s.KMSKeyARN,
 	}
 	if s.Environment != nil {
 		f.Environment = *s.Environment

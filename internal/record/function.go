@@ -81,7 +81,12 @@ type Function struct {
 	// Handler; nil for a Zip.
 	Image *Image
 
-	// Environment is nil when never set; AWS then leaves it out.
+	// Sealed is Environment at rest, nil when never set; AWS then leaves it out. KMSKeyARN names the key
+	// that sealed it, "" for lambdad's own (package keys).
+	Sealed    []byte
+	KMSKeyARN string
+	// Environment is what Sealed holds, only while somebody needs it. A record that was written before
+	// there was a key holds it so, until control seals it.
 	Environment map[string]string
 
 	// Layers lie at /opt, a later one over an earlier one.

@@ -163,6 +163,7 @@ type Options struct {
 	Images      Images // nil: no function has one
 	Credentials Credentials
 	Logs        telemetry.LogSink
+	Keys        Keys // nil: no function has variables that are sealed
 	// RuntimeAPI serves the Runtime API on a sandbox's listener; nil is runtimeapi.Serve.
 	RuntimeAPI func(net.Listener, runtimeapi.Options) Session
 	// Endpoint serves lambdad's own API on a sandbox's listener until it is
@@ -288,6 +289,10 @@ func (w *Worker) Prepare(ctx context.Context, fn *record.Function, isolation rec
 	if err != nil {
 		return fmt.Errorf("prepare %s: %w", fn.ID.Name, err)
 	}
+	fn, err := w.opened(fn)
+	if err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
 	rt.Isolation = isolation
 	w.lots.want(rt, false)
 	if w.ahead(fn, rt) {
@@ -356,7 +361,11 @@ func (w *Worker) Close() error {
 
 func (w *Worker) newEnvironment(spec StartSpec) (*Environment, error) {
 	now := time.Now()
-	e := &Environment{worker: w, fn: spec.Function, tenant: spec.TenantID, isolation: spec.Isolation, provisioned: spec.Provisioned}
+	fn, err := w.opened(spec.Function)
+	if err != nil {
+		return nil, err
+	}
+	e := &Environment{worker: w, fn: fn, tenant: spec.TenantID, isolation: spec.Isolation, provisioned: spec.Provisioned}
 	e.log = newEnvLog(w.opts.Logs, w.log, logStreamOf(spec.Function, now), spec.Function)
 	e.log.initialization = e.initialization()
 	e.log.tenant = e.tenant

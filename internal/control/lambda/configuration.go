@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"time"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
@@ -20,8 +21,8 @@ const (
 
 // configuration is a function as the API shows it. Qualifier is the one of the
 // ARN: what the caller asked with, "" for none.
-func configuration(f *record.Function, qualifier string) *api.FunctionConfiguration {
-	out := listed(f, qualifier)
+func (c *Control) configuration(ctx context.Context, call *wire.Call, f *record.Function, qualifier string) *api.FunctionConfiguration {
+	out := c.listed(ctx, call, f, qualifier)
 	out.State = wire.Ptr(string(f.State))
 	out.StateReason = unlessEmpty(f.StateReason)
 	out.StateReasonCode = unlessEmpty(f.StateReasonCode)
@@ -37,7 +38,7 @@ func configuration(f *record.Function, qualifier string) *api.FunctionConfigurat
 // listed is a function as ListFunctions and ListVersionsByFunction show it:
 // without its state and its runtime's version (recorded:
 // test_publish_version_on_create, list_versions_result).
-func listed(f *record.Function, qualifier string) *api.FunctionConfiguration {
+func (c *Control) listed(ctx context.Context, call *wire.Call, f *record.Function, qualifier string) *api.FunctionConfiguration {
 	out := &api.FunctionConfiguration{
 		FunctionName:     wire.Ptr(f.ID.Name),
 		FunctionArn:      wire.Ptr(record.Name{ID: f.ID, Qualifier: qualifier}.ARN()),
@@ -74,9 +75,8 @@ func listed(f *record.Function, qualifier string) *api.FunctionConfiguration {
 	if f.DeadLetterARN != "" {
 		out.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: wire.Ptr(f.DeadLetterARN)}
 	}
-	if f.Environment != nil {
-		out.Environment = &api.EnvironmentResponse{Variables: f.Environment}
-	}
+	out.Environment = c.shownEnvironment(ctx, call, f)
+	out.KMSKeyArn = unlessEmpty(f.KMSKeyARN)
 	return out
 }
 

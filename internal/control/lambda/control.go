@@ -70,11 +70,12 @@ type Policies interface {
 	Get(key record.Qualified) (*record.Policy, bool)
 }
 
-// Options of New. Store, Functions, Policies, Artifacts and Runtimes must be given.
+// Options of New. Store, Functions, Policies, Keys, Artifacts and Runtimes must be given.
 type Options struct {
 	Store     store.Records
 	Functions *record.Functions // the same view that the invoke path reads
 	Policies  Policies          // likewise
+	Keys      Keys
 	Artifacts Artifacts
 	Runtimes  Runtimes
 	// Roles is nil when nobody checks permissions (--auth=none).
@@ -106,6 +107,7 @@ type Control struct {
 	table     *record.Table
 	functions *record.Functions
 	policies  Policies
+	keys      Keys
 	artifacts Artifacts
 	runtimes  Runtimes
 	roles     Roles
@@ -158,6 +160,7 @@ func New(ctx context.Context, o Options) (*Control, error) {
 		table:     record.NewTable(o.Store),
 		functions: o.Functions,
 		policies:  o.Policies,
+		keys:      o.Keys,
 		artifacts: o.Artifacts,
 		runtimes:  o.Runtimes,
 		roles:     o.Roles,

@@ -16,6 +16,7 @@ import (
 	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/record/keys"
 	"github.com/lambdad/lambdad/internal/store"
 	"github.com/lambdad/lambdad/internal/store/mem"
 	"github.com/lambdad/lambdad/internal/wire"
@@ -81,7 +82,11 @@ func openHouse(t *testing.T, s store.Records, artifacts *artifact.Store, change 
 	t.Helper()
 	r := &runtimesFake{missing: map[string]error{}}
 	policies := record.Policies.View(s, nil)
-	o := Options{Store: s, Functions: record.NewFunctions(s, nil), Policies: policies, Artifacts: artifacts, Runtimes: r, SettleAfter: time.Millisecond}
+	ring, err := keys.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Store: s, Functions: record.NewFunctions(s, nil), Policies: policies, Keys: ring, Artifacts: artifacts, Runtimes: r, SettleAfter: time.Millisecond}
 	for _, f := range change {
 		f(&o)
 	}

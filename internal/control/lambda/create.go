@@ -41,6 +41,9 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	if err := set.apply(f); err != nil {
 		return nil, err
 	}
+	if err := c.sealEnvironment(ctx, call, f, &set); err != nil {
+		return nil, err
+	}
 	if err := c.checkDeadLetter(ctx, f); err != nil {
 		return nil, err
 	}
@@ -72,7 +75,7 @@ func (c *Control) createFunction(ctx context.Context, call *wire.Call, in *api.C
 	// Not 1: an environment of an earlier function of the same name must never match.
 	f.Generation = uint64(f.LastModified.UnixNano())
 	revise(f)
-	return c.commitNew(ctx, f, value(in.Publish), signing...)
+	return c.commitNew(ctx, call, f, value(in.Publish), signing...)
 }
 
 // createCode gives a new function the code that a request names.
@@ -132,7 +135,7 @@ func (c *Control) checkRole(ctx context.Context, role string) error {
 
 // commitNew writes a new function, and its version 1 (or the one after the last of
 // an earlier function of this name) if it is published at once.
-func (c *Control) commitNew(ctx context.Context, f *record.Function, publish bool, writes ...store.Write) (*api.FunctionConfiguration, error) {
+func (c *Control) commitNew(ctx context.Context, call *wire.Call, f *record.Function, publish bool, writes ...store.Write) (*api.FunctionConfiguration, error) {
 	retired, err := c.table.GetRetired(ctx, f.ID)
 	if err != nil {
 		return nil, fault(err)
@@ -164,7 +167,7 @@ func (c *Control) commitNew(ctx context.Context, f *record.Function, publish boo
 	if err != nil {
 		return nil, fault(err)
 	}
-	return configuration(shown, ""), nil
+	return c.configuration(ctx, call, shown, ""), nil
 }
 
 // resolveRuntime notes which build of the runtime the function gets. What

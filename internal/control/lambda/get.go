@@ -19,7 +19,7 @@ func (c *Control) getFunction(ctx context.Context, call *wire.Call, in *api.GetF
 		return nil, err
 	}
 	out := &api.GetFunctionResponse{
-		Configuration: configuration(s.Function, n.Qualifier),
+		Configuration: c.configuration(ctx, call, s.Function, n.Qualifier),
 		Code: &api.FunctionCodeLocation{
 			RepositoryType: wire.Ptr("S3"),
 			Location:       wire.Ptr(c.signer.location(call.Endpoint, artifact.Digest(s.Artifact))),
@@ -58,5 +58,5 @@ func (c *Control) getFunctionConfiguration(ctx context.Context, call *wire.Call,
 	if err != nil {
 		return nil, err
 	}
-	return configuration(s.Function, n.Qualifier), nil
+	return c.configuration(ctx, call, s.Function, n.Qualifier), nil
 }

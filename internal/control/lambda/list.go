@@ -33,7 +33,7 @@ func (c *Control) listFunctions(ctx context.Context, call *wire.Call, in *api.Li
 	}
 	out := &api.ListFunctionsResponse{Functions: []api.FunctionConfiguration{}}
 	for _, s := range page {
-		out.Functions = append(out.Functions, *listed(s.Function, ""))
+		out.Functions = append(out.Functions, *c.listed(ctx, call, s.Function, ""))
 	}
 	if more && len(page) > 0 {
 		out.NextMarker = writeMarker(page[len(page)-1].ID.Name)
@@ -66,7 +66,7 @@ func (c *Control) listEveryVersion(ctx context.Context, call *wire.Call, marker 
 					more = true
 					break
 				}
-				out.Functions = append(out.Functions, *listed(v.Function, v.Version))
+				out.Functions = append(out.Functions, *c.listed(ctx, call, v.Function, v.Version))
 				version = v.Version
 			}
 			if more {
@@ -86,7 +86,7 @@ func (c *Control) listEveryVersion(ctx context.Context, call *wire.Call, marker 
 			return out, nil
 		}
 		name, version = page[0].ID.Name, record.Latest
-		out.Functions = append(out.Functions, *listed(page[0].Function, record.Latest))
+		out.Functions = append(out.Functions, *c.listed(ctx, call, page[0].Function, record.Latest))
 	}
 }
 
@@ -106,7 +106,7 @@ func (c *Control) listVersionsByFunction(ctx context.Context, call *wire.Call, i
 	limit, after := pageSize(in.MaxItems), at[0]
 	out := &api.ListVersionsByFunctionResponse{Versions: []api.FunctionConfiguration{}}
 	if after == "" {
-		out.Versions = append(out.Versions, *listed(latest.Function, record.Latest))
+		out.Versions = append(out.Versions, *c.listed(ctx, call, latest.Function, record.Latest))
 		after = record.Latest
 	}
 	from := after
@@ -124,7 +124,7 @@ func (c *Control) listVersionsByFunction(ctx context.Context, call *wire.Call, i
 			more = true
 			break
 		}
-		out.Versions = append(out.Versions, *listed(v.Function, v.Version))
+		out.Versions = append(out.Versions, *c.listed(ctx, call, v.Function, v.Version))
 		after = v.Version
 	}
 	if more {

@@ -48,7 +48,7 @@ func (c *Control) publishVersion(ctx context.Context, call *wire.Call, in *api.P
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return nil, err
 	}
-	return configuration(version, version.Version), nil
+	return c.configuration(ctx, call, version, version.Version), nil
 }
 
 // mayPublish checks what the caller expects $LATEST to be, and that it is settled.

@@ -38,6 +38,7 @@ type settings struct {
 	Timeout          *int32
 	MemorySize       *int32
 	Environment      *api.Environment
+	KMSKeyArn        *string // sealed with by Control.sealEnvironment
 	TracingConfig    *api.TracingConfig
 	EphemeralStorage *api.EphemeralStorage
 	LoggingConfig    *api.LoggingConfig
@@ -55,9 +56,9 @@ func settingsOfCreate(in *api.CreateFunctionRequest) settings {
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
 		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
-		DeadLetterConfig: in.DeadLetterConfig, TenancyConfig: in.TenancyConfig, Layers: in.Layers, ImageConfig: in.ImageConfig,
+		DeadLetterConfig: in.DeadLetterConfig, TenancyConfig: in.TenancyConfig, Layers: in.Layers, ImageConfig: in.ImageConfig, KMSKeyArn: in.KMSKeyArn,
 		unenforced: unenforced{
-			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn,
+			VpcConfig:              in.VpcConfig,
 			FileSystemConfigs:      in.FileSystemConfigs,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 			PublishTo: in.PublishTo,
@@ -70,9 +71,9 @@ func settingsOfUpdate(in *api.UpdateFunctionConfigurationRequest) settings {
 		Runtime: in.Runtime, Role: in.Role, Handler: in.Handler, Description: in.Description,
 		Timeout: in.Timeout, MemorySize: in.MemorySize, Environment: in.Environment, TracingConfig: in.TracingConfig,
 		EphemeralStorage: in.EphemeralStorage, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
-		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers, ImageConfig: in.ImageConfig,
+		DeadLetterConfig: in.DeadLetterConfig, Layers: in.Layers, ImageConfig: in.ImageConfig, KMSKeyArn: in.KMSKeyArn,
 		unenforced: unenforced{
-			VpcConfig: in.VpcConfig, KMSKeyArn: in.KMSKeyArn,
+			VpcConfig:              in.VpcConfig,
 			FileSystemConfigs:      in.FileSystemConfigs,
 			CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 		},
@@ -116,7 +117,7 @@ func (s *settings) apply(f *record.Function) error {
 		setString(&f.TracingMode, s.TracingConfig.Mode)
 	}
 	if s.Environment != nil {
-		f.Environment = maps.Clone(s.Environment.Variables)
+		f.Sealed, f.Environment = nil, maps.Clone(s.Environment.Variables)
 		if f.Environment == nil {
 			f.Environment = map[string]string{} // given, and empty: shown so from now on
 		}
@@ -187,7 +188,7 @@ func sameSettings(a, b *record.Function) bool {
 	return a.Runtime == b.Runtime && a.Handler == b.Handler && a.Role == b.Role &&
 		a.TimeoutS == b.TimeoutS && a.MemoryMiB == b.MemoryMiB && a.TmpMiB == b.TmpMiB &&
 		a.Architecture == b.Architecture && a.Artifact == b.Artifact &&
-		(a.Environment == nil) == (b.Environment == nil) && maps.Equal(a.Environment, b.Environment) &&
+		sameEnvironment(a, b) &&
 		a.Logging == b.Logging && a.TracingMode == b.TracingMode && a.SnapStart.ApplyOn == b.SnapStart.ApplyOn && a.DeadLetterARN == b.DeadLetterARN && slices.Equal(a.Layers, b.Layers) && a.Image.Same(b.Image)
 }
 

@@ -63,7 +63,10 @@ func TestCreateRefusals(t *testing.T) {
 		}, "InvalidParameterValueException", "is not an SQS queue or an SNS topic"},
 		{"KMS", func(in *api.CreateFunctionRequest) {
 			in.KMSKeyArn = wire.Ptr("arn:aws:kms:us-east-1:111111111111:key/x")
-		}, "InvalidParameterValueException", "KMSKeyArn is not supported"},
+		}, "InvalidParameterValueException", "KMS Exception: NotFoundException"},
+		{"package's key", func(in *api.CreateFunctionRequest) {
+			in.Code.SourceKMSKeyArn = wire.Ptr("arn:aws:kms:us-east-1:111111111111:key/x")
+		}, "InvalidParameterValueException", "SourceKMSKeyArn is not supported"},
 		{"file system", func(in *api.CreateFunctionRequest) { in.FileSystemConfigs = make([]api.FileSystemConfig, 1) }, "InvalidParameterValueException", "FileSystemConfigs is not supported"},
 		{"code signing", func(in *api.CreateFunctionRequest) { in.CodeSigningConfigArn = wire.Ptr("arn:x") }, "CodeSigningConfigNotFoundException", "cannot be found"},
 		{"durable", func(in *api.CreateFunctionRequest) { in.DurableConfig = &api.DurableConfig{} }, "InvalidParameterValueException", "DurableConfig is not supported"},

@@ -118,7 +118,7 @@ func (c *Control) noticeChange(ch record.Change) {
 	// A function that failed for want of a runtime is tried again when the process starts,
 	// because the runtime may have been added since.
 	again := ch.Before == nil && f.State == record.StateFailed && f.StateReasonCode == codeInvalidRuntime
-	if unsettled(f) || again {
+	if unsettled(f) || again || f.Environment != nil {
 		line := c.settler
 		if f.Image != nil {
 			line = c.pulls // so that no other function waits for an image
@@ -149,7 +149,11 @@ func (c *Control) settle(ctx context.Context, n record.Name) error {
 			return fmt.Errorf("settle: %w", err)
 		}
 		f := stored.Clone()
-		if !c.settleFunction(ctx, f) {
+		plain := f.Environment != nil
+		if err := c.seal(f); err != nil {
+			return fmt.Errorf("settle: %w", err)
+		}
+		if !c.settleFunction(ctx, f) && !plain {
 			return nil
 		}
 		write, err := record.PutFunction(f, store.IfRevision(stored.Revision))

@@ -14,7 +14,6 @@ const vpcIDBytesMax = 1024
 // error where what they name cannot exist here, with a plain one elsewhere.
 type unenforced struct {
 	VpcConfig              *api.VpcConfig
-	KMSKeyArn              *string
 	FileSystemConfigs      []api.FileSystemConfig
 	CapacityProviderConfig *api.CapacityProviderConfig
 	DurableConfig          *api.DurableConfig
@@ -38,8 +37,6 @@ func (u *unenforced) check() error {
 		}
 	}
 	switch {
-	case value(u.KMSKeyArn) != "":
-		return refused("KMSKeyArn")
 	case len(u.FileSystemConfigs) > 0:
 		return refused("FileSystemConfigs")
 	case u.CapacityProviderConfig != nil:

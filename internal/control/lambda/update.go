@@ -96,6 +96,9 @@ func (c *Control) updateFunctionConfiguration(ctx context.Context, call *wire.Ca
 		if err := set.apply(f); err != nil {
 			return nil, err
 		}
+		if err := c.sealEnvironment(ctx, call, f, &set); err != nil {
+			return nil, err
+		}
 		if err := c.checkDeadLetter(ctx, f); err != nil {
 			return nil, err
 		}
@@ -121,7 +124,7 @@ func (c *Control) updateFunctionConfiguration(ctx context.Context, call *wire.Ca
 	if err != nil {
 		return nil, err
 	}
-	return configuration(f, ""), nil
+	return c.configuration(ctx, call, f, ""), nil
 }
 
 func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *api.UpdateFunctionCodeRequest) (*api.FunctionConfiguration, error) {
@@ -156,7 +159,7 @@ func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *a
 		f := stored.Clone()
 		set(f)
 		setArchitecture(f, in.Architectures)
-		return configuration(f, ""), nil
+		return c.configuration(ctx, call, f, ""), nil
 	}
 
 	var version *record.Function
@@ -198,9 +201,9 @@ func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *a
 	}
 	c.maybeGarbage()
 	if version != nil {
-		return configuration(version, version.Version), nil
+		return c.configuration(ctx, call, version, version.Version), nil
 	}
-	return configuration(f, ""), nil
+	return c.configuration(ctx, call, f, ""), nil
 }
 
 // takeUpdate stores the package of an update, unless it is a dry run.
