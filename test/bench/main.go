@@ -39,7 +39,7 @@ func main() {
 	}
 	lambdad := flag.String("lambdad", "bin/lambdad", "the built program")
 	out := flag.String("out", "", "Markdown file to write; empty prints only")
-	only := flag.String("only", "", "comma-separated parts: store, warm, sandbox, gvisor, microvm, native, cold, tiers, thaw, many, scale, keepalive, queues, rie")
+	only := flag.String("only", "", "comma-separated parts: store, warm, sandbox, gvisor, microvm, native, cold, tiers, thaw, many, scale, keepalive, queues, async, start, neighbour, streaming, mappings, rie")
 	quick := flag.Bool("quick", false, "fewer repetitions, for a look")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -65,7 +65,7 @@ func run(ctx context.Context, lambdad, out, only string, quick bool) error {
 		return err
 	}
 	b := &bench{lambdad: lambdad, golang: dir, quick: quick, report: newReport(machine())}
-	parts := []part{{"store", benchStore}, {"warm", benchWarm}, {"sandbox", benchSandbox}, {"gvisor", benchGvisor}, {"microvm", benchMicroVM}, {"native", benchNative}, {"cold", benchCold}, {"tiers", benchTiers}, {"thaw", benchThaw}, {"many", benchMany}, {"scale", benchScale}, {"keepalive", benchKeepAlive}, {"queues", benchQueues}, {"rie", benchRIE}}
+	parts := []part{{"store", benchStore}, {"warm", benchWarm}, {"sandbox", benchSandbox}, {"gvisor", benchGvisor}, {"microvm", benchMicroVM}, {"native", benchNative}, {"cold", benchCold}, {"tiers", benchTiers}, {"thaw", benchThaw}, {"many", benchMany}, {"scale", benchScale}, {"keepalive", benchKeepAlive}, {"queues", benchQueues}, {"async", benchAsync}, {"start", benchStart}, {"neighbour", benchNeighbour}, {"streaming", benchStreaming}, {"mappings", benchMappings}, {"rie", benchRIE}}
 	for _, p := range parts {
 		if only != "" && !strings.Contains(","+only+",", ","+p.name+",") {
 			continue
