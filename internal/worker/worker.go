@@ -285,13 +285,13 @@ type StartSpec struct {
 
 // Prepare parks sandboxes, and starts a runtime, ahead of a function's first invoke.
 func (w *Worker) Prepare(ctx context.Context, fn *record.Function, isolation record.Isolation) error {
-	rt, err := w.runtimeOf(ctx, fn)
-	if err != nil {
-		return fmt.Errorf("prepare %s: %w", fn.ID.Name, err)
-	}
 	fn, err := w.opened(fn)
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
+	}
+	rt, err := w.runtimeOf(ctx, fn)
+	if err != nil {
+		return fmt.Errorf("prepare %s: %w", fn.ID.Name, err)
 	}
 	rt.Isolation = isolation
 	w.lots.want(rt, false)
