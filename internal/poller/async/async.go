@@ -54,6 +54,8 @@ type Delivery struct {
 	Body []byte
 	// DeadLetter is nil for invocation records.
 	DeadLetter *DeadLetter
+	// ObjectKey is where in a bucket the record lies; "" is the form of asynchronous invokes.
+	ObjectKey string
 }
 
 // DeadLetter is what a dead-letter queue is told beside the event. Source: Lambda developer
@@ -107,13 +109,9 @@ func New(o Options) (*Queue, error) {
 
 // Accept implements frontend.Events.
 func (q *Queue) Accept(ctx context.Context, e *frontend.Event) error {
-	body, err := encode(&event{
+	err := q.shardOf(e.Name.ID).enqueue(ctx, &event{
 		Name: e.Name, RequestID: e.RequestID, ClientContext: e.ClientContext, TenantID: e.TenantID, TraceID: e.TraceID, Received: e.Received, payload: e.Payload,
-	})
-	if err != nil {
-		return err
-	}
-	_, err = q.opts.Queues.Enqueue(ctx, q.shardOf(e.Name.ID).name, store.Message{Body: body})
+	}, 0)
 	if err != nil {
 		return fmt.Errorf("enqueue: %w", err)
 	}

@@ -135,11 +135,11 @@ func (w *world) until(what string, holds func() bool) {
 	}
 }
 
-// empty reports whether no shard has an event left.
+// empty reports whether no shard has an event left, and that each counts none.
 func (w *world) empty() bool {
 	for _, s := range w.queue.shards {
 		d, err := w.store.Depth(context.Background(), s.name)
-		if err != nil || d != (store.Depth{}) {
+		if err != nil || d != (store.Depth{}) || s.depth() != 0 {
 			return false
 		}
 	}

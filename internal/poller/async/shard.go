@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/record"
@@ -26,6 +28,11 @@ const (
 type shard struct {
 	queue *Queue
 	name  string
+	// waiting is how many events are in the queue: what it held when it was first asked for,
+	// one more for each that was written, one less for each that was removed. To ask the store
+	// each time would cost more than to write the event.
+	waiting atomic.Int64
+	counted sync.Once
 }
 
 func newShard(q *Queue, i int) *shard {
@@ -36,7 +43,7 @@ func newShard(q *Queue, i int) *shard {
 func (q *Queue) shardOf(id record.FunctionID) *shard {
 	a, b := twoOf(id)
 	first, second := q.shards[a], q.shards[b]
-	if second.waiting() < first.waiting() {
+	if second.depth() < first.depth() {
 		return second
 	}
 	return first
@@ -61,18 +68,44 @@ func twoOf(id record.FunctionID) (int, int) {
 	return a, b
 }
 
-// waiting is how many events are in the shard; a store that cannot tell makes none of them
+// depth is how many events are in the shard; a store that cannot tell makes none of them
 // fuller than the other.
-func (s *shard) waiting() int {
-	depth, err := s.queue.opts.Queues.Depth(context.Background(), s.name)
+func (s *shard) depth() int64 {
+	s.counted.Do(func() {
+		depth, err := s.queue.opts.Queues.Depth(context.Background(), s.name)
+		if err != nil {
+			s.queue.opts.Log.Warn("a queue of asynchronous invokes cannot be counted", "shard", s.name, "error", err)
+		}
+		s.waiting.Add(int64(depth.Visible + depth.Delayed + depth.Leased))
+	})
+	return s.waiting.Load()
+}
+
+// enqueue writes one event to the shard.
+func (s *shard) enqueue(ctx context.Context, e *event, delay time.Duration) error {
+	body, err := encode(e)
 	if err != nil {
-		return 0
+		return err
 	}
-	return depth.Visible + depth.Leased
+	if _, err := s.queue.opts.Queues.Enqueue(ctx, s.name, store.Message{Body: body, Delay: delay}); err != nil {
+		return err
+	}
+	s.waiting.Add(1)
+	return nil
+}
+
+// remove takes an event out of the shard.
+func (s *shard) remove(ctx context.Context, receipt string) error {
+	err := s.queue.opts.Queues.Ack(ctx, s.name, receipt)
+	if err == nil {
+		s.waiting.Add(-1)
+	}
+	return err
 }
 
 // run leases events and has them handled until leasing ends, and waits for what it began.
 func (s *shard) run(leasing, life context.Context) {
+	s.depth() // before anything changes it
 	w, ended := newWindow(), make(chan result)
 	held := map[string]bool{} // receipts of what is being handled
 	ready := s.queue.opts.Queues.Ready(s.name)
@@ -147,7 +180,7 @@ func (s *shard) handle(ctx context.Context, d *store.Delivery) result {
 	e, err := decode(d.Body)
 	if err != nil {
 		s.queue.opts.Log.Error("an asynchronous invoke cannot be read and is dropped", "shard", s.name, "error", err)
-		s.settle("drop", s.queue.opts.Queues.Ack(ctx, s.name, d.Receipt))
+		s.settle("drop", s.remove(ctx, d.Receipt))
 		return r
 	}
 	t := &try{queue: s.queue, event: e, leases: d.Attempts}
@@ -159,7 +192,7 @@ func (s *shard) handle(ctx context.Context, d *store.Delivery) result {
 	case actPostpone:
 		s.settle("postpone", s.queue.opts.Queues.Nack(ctx, s.name, d.Receipt, s.queue.scaled(next.pause)))
 	default:
-		s.settle("finish", s.queue.opts.Queues.Ack(ctx, s.name, d.Receipt))
+		s.settle("finish", s.remove(ctx, d.Receipt))
 	}
 	return r
 }
@@ -167,14 +200,10 @@ func (s *shard) handle(ctx context.Context, d *store.Delivery) result {
 // again puts the event, which has changed, in its own place. It is there twice for a moment
 // rather than not at all.
 func (s *shard) again(ctx context.Context, receipt string, e *event, pause time.Duration) error {
-	body, err := encode(e)
-	if err != nil {
+	if err := s.enqueue(ctx, e, pause); err != nil {
 		return err
 	}
-	if _, err := s.queue.opts.Queues.Enqueue(ctx, s.name, store.Message{Body: body, Delay: pause}); err != nil {
-		return err
-	}
-	return s.queue.opts.Queues.Ack(ctx, s.name, receipt)
+	return s.remove(ctx, receipt)
 }
 
 // settle tells of a step that did not reach the disk: the lease runs out and the event comes again.
