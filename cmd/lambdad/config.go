@@ -37,7 +37,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("egress", d.Egress, "let functions reach the internet: auto (where this machine can), on, off")
 	f.Int("concurrency", d.Concurrency, "concurrent executions an account may have")
 	f.Float64("event-time-scale", d.EventTimeScale, "length of the pauses between attempts of asynchronous invokes, as a share of AWS's (tests take less than 1)")
-	f.StringSlice("endpoint", d.Endpoint, "SERVICE=URL of what is not here: sns, events or s3 of destinations, sqs of event sources; several with commas")
+	f.StringSlice("endpoint", d.Endpoint, "SERVICE=URL of what is not here: sns, events or s3 of destinations, sqs, kinesis or dynamodbstreams of event sources; several with commas")
 	f.String("kms-key-folder", d.KMSKeyFolder, "the folder of the keys that encrypt functions' environment variables (lambdad key); keys in the data folder by default")
 	f.StringSlice("signing-profile", d.SigningProfile, "ARN=FILE of a publisher whose signed code is trusted: a signing profile's version and its certificate in PEM; several with commas")
 	f.Int("scaling-rate", d.ScalingRate, "new execution environments that a function may get in 10 seconds")

@@ -57,19 +57,22 @@ func (d destinations) Check(ctx context.Context, scope record.Scope, roleARN, ta
 			return fmt.Errorf("The destination ARN %s is invalid. lambdad knows no endpoint of the service %s: its operator names one with --endpoint.", target, arn.Service)
 		}
 	}
-	if err := d.may(ctx, scope, roleARN, "lambdad", arn); err != nil {
+	if err := d.may(ctx, scope, roleARN, "lambdad", arn, ""); err != nil {
 		return fmt.Errorf("The function's execution role does not have permissions to call %s on %s", destinationActions[arn.Service].told, target)
 	}
 	return nil
 }
 
-// may returns the refusal if a role may not send to a destination.
-func (d destinations) may(ctx context.Context, scope record.Scope, roleARN, session string, arn aws.ARN) error {
+// may returns the refusal if a role may not send to a destination, in a bucket as the object if one is named.
+func (d destinations) may(ctx context.Context, scope record.Scope, roleARN, session string, arn aws.ARN, object string) error {
 	asks, ok := destinationActions[arn.Service]
 	if !ok {
 		return fmt.Errorf("%w: no service %s", errDestination, arn.Service)
 	}
 	access := iam.Access{Action: asks.action, Resource: arn.String() + asks.suffix, Owner: arn.Account}
+	if arn.Service == "s3" && object != "" {
+		access.Resource = arn.String() + "/" + object
+	}
 	if arn.Service == "lambda" {
 		name, err := record.ParseName(access.Resource, scope)
 		if err != nil {
@@ -92,7 +95,7 @@ func (d destinations) Send(ctx context.Context, m *async.Delivery) error {
 		return d.sendToQueue(ctx, m)
 	}
 	scope := record.Scope{Account: m.From.Account, Region: m.From.Region}
-	if err := d.may(ctx, scope, m.Role, m.From.Name, arn); err != nil {
+	if err := d.may(ctx, scope, m.Role, m.From.Name, arn, m.ObjectKey); err != nil {
 		return fmt.Errorf("%w: %w", errDestination, err)
 	}
 	if arn.Service != "lambda" {
@@ -133,7 +136,7 @@ func (d destinations) sendOutside(ctx context.Context, m *async.Delivery) error 
 	}
 	message := &destination.Message{
 		Destination: m.Destination, Region: string(m.From.Region), Function: m.From.Name, FunctionARN: m.FunctionARN, TraceID: m.TraceID,
-		Success: m.Success, Body: m.Body, Attributes: letterAttributes(m), Time: time.Now(),
+		Success: m.Success, Body: m.Body, ObjectKey: m.ObjectKey, Attributes: letterAttributes(m), Time: time.Now(),
 	}
 	if err := d.endpoints().Send(ctx, message, sign); err != nil {
 		return fmt.Errorf("%w: %w", errDestination, err)

@@ -39,6 +39,9 @@ func (e eventSources) CheckFilter(pattern string) error {
 // test_esm_with_not_existing_sqs_queue; the other as its users quote it).
 func (e eventSources) Reach(ctx context.Context, role, source string) (lambda.EventSource, error) {
 	arn, err := aws.ParseARN(source)
+	if err == nil && streamActions[arn.Service] != nil {
+		return e.n.streams.reach(ctx, role, arn)
+	}
 	if err != nil || arn.Service != "sqs" {
 		return lambda.EventSource{}, fmt.Errorf("lambdad cannot read the event source %s: it has no service %s.", source, arn.Service)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/poller/async"
 	"github.com/lambdad/lambdad/internal/poller/sqspoller"
+	"github.com/lambdad/lambdad/internal/poller/streampoller"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/services/sqs"
 	"github.com/lambdad/lambdad/internal/telemetry"
@@ -57,6 +58,8 @@ type node struct {
 	queuePoller *sqspoller.Poller
 	// remoteQueues is nil where the operator has named no endpoint of SQS.
 	remoteQueues *sqspoller.Remote
+	streams      *streams
+	streamPoller *streampoller.Poller
 	urlView      *record.View[record.Qualified, record.FunctionURL]
 	urls         *functionurl.Handler
 	isolation    *isolation
@@ -217,6 +220,9 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n.streamPoller, err = n.newStreamPoller(); err != nil {
+		return err
+	}
 	n.urls, err = functionurl.New(functionurl.Options{
 		URLs: n.urlView, Policies: n.policies, Aliases: n.aliases, Authority: n.authority, Invoke: n.frontend.Run, Domain: n.config.Domain, Log: n.log,
 	})
@@ -274,6 +280,12 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	})
 	start("polling of queues", func(life context.Context) error {
 		if err := n.queuePoller.Run(ctx, life); !errors.Is(err, ctx.Err()) {
+			return err
+		}
+		return nil
+	})
+	start("polling of streams", func(life context.Context) error {
+		if err := n.streamPoller.Run(ctx, life); !errors.Is(err, ctx.Err()) {
 			return err
 		}
 		return nil

@@ -45,8 +45,6 @@ type StreamMapping struct {
 	MaxRetries       int32     `json:"retries"`             // -1: no limit
 	Bisect           bool      `json:"bisect,omitempty"`    // a failed batch is halved
 	OnFailure        string    `json:"onfailure,omitempty"` // ARN of a destination, "" for none
-	// LastResult is LastProcessingResult; "" is that no records were processed.
-	LastResult string `json:"result,omitempty"`
 }
 
 // MappingState is a mapping's State, as the API has it.

@@ -40,7 +40,7 @@ func (c *Control) createEventSourceMapping(ctx context.Context, call *wire.Call,
 	if err := c.configureMapping(m, source, createdMappingSettings(in)); err != nil {
 		return nil, err
 	}
-	if err := source.start(m, in.StartingPosition, in.StartingPositionTimestamp); err != nil {
+	if err := source.start(m, in.StartingPosition, in.StartingPositionTimestamp, c.now()); err != nil {
 		return nil, err
 	}
 	key := record.Scoped{Scope: scopeOf(call), Name: string(aws.NewRequestID())}
@@ -92,6 +92,11 @@ func (c *Control) updateEventSourceMapping(ctx context.Context, call *wire.Call,
 		if err := c.configureMapping(&m, source, updatedMappingSettings(in)); err != nil {
 			return nil, err
 		}
+		if in.DestinationConfig != nil && in.FunctionName == nil {
+			if err := c.checkStreamDestination(ctx, call, &m, nil); err != nil {
+				return nil, err
+			}
+		}
 		writes, err := c.moveMapping(ctx, call, held, &m, source, in.FunctionName)
 		if err != nil {
 			return nil, err
@@ -103,7 +108,7 @@ func (c *Control) updateEventSourceMapping(ctx context.Context, call *wire.Call,
 		_, err = c.table.Commit(ctx, append(writes, put)...)
 		if err == nil {
 			c.settleMappingLater(held.Key, &m)
-			return shownMapping(held.Key, &m), nil
+			return c.shown(ctx, held.Key, &m)
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return nil, fault(err)
@@ -155,7 +160,7 @@ func (c *Control) deleteEventSourceMapping(ctx context.Context, call *wire.Call,
 		_, err = c.table.Commit(ctx, put)
 		if err == nil {
 			c.settleMappingLater(held.Key, &m)
-			return shownMapping(held.Key, &m), nil
+			return c.shown(ctx, held.Key, &m)
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return nil, fault(err)
@@ -169,7 +174,7 @@ func (c *Control) getEventSourceMapping(ctx context.Context, call *wire.Call, in
 	if err != nil {
 		return nil, err
 	}
-	return shownMapping(held.Key, held.Value), nil
+	return c.shown(ctx, held.Key, held.Value)
 }
 
 func (c *Control) listEventSourceMappings(ctx context.Context, call *wire.Call, in *api.ListEventSourceMappingsRequest) (*api.ListEventSourceMappingsResponse, error) {
@@ -210,7 +215,11 @@ func (c *Control) listEventSourceMappings(ctx context.Context, call *wire.Call, 
 			if len(out.EventSourceMappings) == limit {
 				return out, nil
 			}
-			out.EventSourceMappings = append(out.EventSourceMappings, *shownMapping(h.Key, m))
+			shown, err := c.shown(ctx, h.Key, m)
+			if err != nil {
+				return nil, err
+			}
+			out.EventSourceMappings = append(out.EventSourceMappings, *shown)
 			out.NextMarker = writeMarker(h.Key.Name) // of the last one shown, if another one follows
 		}
 		if !more || len(page) == 0 {

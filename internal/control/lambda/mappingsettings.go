@@ -1,11 +1,14 @@
 package lambda
 
 import (
+	"context"
+	"errors"
 	"slices"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/store"
 	"github.com/lambdad/lambdad/internal/wire"
 )
 
@@ -183,6 +186,25 @@ func set[T any](to *T, from *T) {
 // noRecords is LastProcessingResult of a stream before its first batch.
 const noRecords = "No records processed"
 
+// shown is a mapping with what its poller remembers of it.
+func (c *Control) shown(ctx context.Context, key record.Scoped, m *record.Mapping) (*api.EventSourceMappingConfiguration, error) {
+	out := shownMapping(key, m)
+	if m.Stream == nil {
+		return out, nil
+	}
+	held, err := record.StreamProgresses.Get(ctx, c.records, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	if held.Value.Result != "" {
+		out.LastProcessingResult = wire.Ptr(held.Value.Result)
+	}
+	return out, nil
+}
+
 func shownMapping(key record.Scoped, m *record.Mapping) *api.EventSourceMappingConfiguration {
 	out := &api.EventSourceMappingConfiguration{
 		UUID: wire.Ptr(key.Name), EventSourceMappingArn: wire.Ptr(record.MappingARN(key)), EventSourceArn: wire.Ptr(m.Source),
@@ -212,9 +234,6 @@ func shownMapping(key record.Scoped, m *record.Mapping) *api.EventSourceMappingC
 		out.BisectBatchOnFunctionError = wire.Ptr(s.Bisect)
 		out.DestinationConfig = &api.DestinationConfig{OnFailure: &api.OnFailure{Destination: unlessEmpty(s.OnFailure)}}
 		out.LastProcessingResult = wire.Ptr(noRecords)
-		if s.LastResult != "" {
-			out.LastProcessingResult = wire.Ptr(s.LastResult)
-		}
 	}
 	return out
 }

@@ -116,7 +116,7 @@ func (s source) defaults(m *record.Mapping) {
 }
 
 // start takes where a new mapping begins to read.
-func (s source) start(m *record.Mapping, position *string, at *time.Time) error {
+func (s source) start(m *record.Mapping, position *string, at *time.Time, now time.Time) error {
 	if !s.kind.isStream {
 		if position != nil || at != nil {
 			return invalid("StartingPosition is not valid for SQS event sources.")
@@ -132,6 +132,9 @@ func (s source) start(m *record.Mapping, position *string, at *time.Time) error 
 		return invalid("1 validation error detected: Value null at 'startingPositionTimestamp' failed to satisfy constraint: Member must not be null.")
 	case *position != api.EventSourcePositionAtTimestamp && at != nil:
 		return invalid("StartingPositionTimestamp is valid with the StartingPosition AT_TIMESTAMP only.")
+	}
+	if at != nil && at.After(now) { // Source: Lambda API, StartingPositionTimestamp
+		return invalid("StartingPositionTimestamp cannot be in the future.")
 	}
 	m.Stream.StartingPosition, m.Stream.StartingTime = *position, value(at)
 	return nil
@@ -169,13 +172,34 @@ func (c *Control) aimMapping(ctx context.Context, call *wire.Call, m *record.Map
 		// As its users quote it.
 		return store.Write{}, invalid("Queue visibility timeout: %d seconds is less than Function timeout: %d seconds", int(seen.VisibilityTimeout.Seconds()), int(timeout.Seconds()))
 	}
-	if m.Stream != nil && m.Stream.OnFailure != "" && c.destinations != nil {
-		if err := c.destinations.Check(ctx, scopeOf(call), f.Role, m.Stream.OnFailure); err != nil {
-			return store.Write{}, invalid("%s", err)
-		}
+	if err := c.checkStreamDestination(ctx, call, m, f.Function); err != nil {
+		return store.Write{}, err
 	}
 	m.Function = n
 	return store.Write{Kind: store.WriteCheck, Key: record.FunctionKey(f.ID, f.Version), If: store.IfExists()}, nil
+}
+
+// checkStreamDestination refuses a destination of failures that a function cannot send to. Without a function it is the
+// mapping's own, which may be gone.
+func (c *Control) checkStreamDestination(ctx context.Context, call *wire.Call, m *record.Mapping, f *record.Function) error {
+	if m.Stream == nil || m.Stream.OnFailure == "" || c.destinations == nil {
+		return nil
+	}
+	if f == nil {
+		stored, err := c.read(ctx, m.Function)
+		var missing *api.ResourceNotFoundException
+		if errors.As(err, &missing) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f = stored.Function
+	}
+	if err := c.destinations.Check(ctx, scopeOf(call), f.Role, m.Stream.OnFailure); err != nil {
+		return invalid("%s", err)
+	}
+	return nil
 }
 
 func unsupportedSetting(member string) error {

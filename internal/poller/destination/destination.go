@@ -40,6 +40,8 @@ type Message struct {
 	TraceID     string
 	Success     bool
 	Body        []byte
+	// ObjectKey is where in a bucket it lies; "" is the form of asynchronous invokes.
+	ObjectKey string
 	// Attributes are those of a dead letter.
 	Attributes []Attribute
 	Time       time.Time
@@ -194,6 +196,9 @@ func putObject(base *url.URL, bucket string, m *Message) (*http.Request, error) 
 // objectKey is the form that S3 destinations have: aws/lambda/async/FUNCTION/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-UUID.
 // Source: Lambda developer guide, "Retaining records of asynchronous invocations", S3.
 func objectKey(m *Message) string {
+	if m.ObjectKey != "" {
+		return m.ObjectKey
+	}
 	at := m.Time.UTC()
 	return "aws/lambda/async/" + m.Function + "/" + at.Format("2006/01/02/2006-01-02T15.04.05") + "-" + string(aws.NewRequestID())
 }
