@@ -142,6 +142,10 @@ func (a *Assigner) Invoke(fn *record.Function, tenantID string, in *worker.Invoc
 			a.spawn(func() { s.done(sl.id, sl.env.Settle()) })
 			continue
 		}
+		if res.Unsettled {
+			a.spawn(func() { s.done(sl.id, sl.env.Settle()) })
+			return res, nil
+		}
 		s.done(sl.id, res.Reusable)
 		if !res.Undelivered {
 			return res, nil

@@ -320,7 +320,7 @@ func invokeFault(fn *record.Function, err error) error {
 	case errors.Is(err, worker.ErrIsolation):
 		return api.NewInvalidParameterValueException("This host cannot isolate the function as its tag " + record.IsolationTag + " demands; `lambdad doctor` says what the host lacks.")
 	case errors.Is(err, worker.ErrExtensions):
-		return api.NewInvalidParameterValueException("The function has extensions in /opt/extensions, and this lambdad does not start extensions; it would not run the function without them. Remove the layer that has them.")
+		return api.NewInvalidParameterValueException("The function has extensions in /opt/extensions that this lambdad cannot start; it would not run the function without them; its log tells why.")
 	case errors.Is(err, assignment.ErrScalingRate):
 		return scalesTooFast()
 	case errors.Is(err, assignment.ErrQueueFull), errors.Is(err, assignment.ErrNoCapacity):

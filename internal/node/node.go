@@ -181,6 +181,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		SnapshotLost:    func(fn *record.Function, why error) { n.snapshots.lost(fn, why) },
 		StartedMax:      n.config.startedMax(),
 		Network:         reach,
+		Extender:        extender(n.config, n.log),
 		CredentialsTTL:  n.config.CredentialsTTL,
 		Log:             n.log,
 	})

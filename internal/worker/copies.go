@@ -56,6 +56,7 @@ func (e *Environment) copyOf(ctx context.Context, tpl *template) (*process, erro
 			return nil, err
 		}
 	}
+	c.session.SetFunction(e.function())
 	p := e.newProcess(c.box, c.program, c.session)
 	if err := p.session.OpenGate(runtimeapi.GateRestore, body); err != nil {
 		p.close(w)

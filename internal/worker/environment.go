@@ -35,6 +35,8 @@ type Environment struct {
 	credentials TemporaryCredentials
 	codeDir     string
 	layerDirs   []string
+	extensions  []string // names of the external ones
+	extended    bool     // it has extensions, external or internal ones
 	releaseCode func()
 
 	// credentialsHeld is until when the credentials of the template are good that the
@@ -93,7 +95,10 @@ type Result struct {
 	// NotReady: the runtime still works on what it has answered already. The
 	// environment is not free before Settle returns. Nothing was logged.
 	NotReady bool
-	Duration time.Duration
+	// Unsettled: there is an answer, and extensions still work on the invoke. The environment is
+	// not free before Settle returns.
+	Unsettled bool
+	Duration  time.Duration
 }
 
 const functionErrorUnhandled = "Unhandled"
@@ -128,7 +133,7 @@ func (e *Environment) start(ctx context.Context) error {
 		e.Destroy()
 		return err
 	}
-	if err := e.refuseExtensions(); err != nil {
+	if e.extensions, err = e.externalExtensions(); err != nil {
 		e.Destroy()
 		return err
 	}
@@ -225,6 +230,11 @@ func (e *Environment) init(ctx context.Context, phase string, limit time.Duratio
 		}
 	}
 	argv, ok := e.command()
+	if len(e.extensions) > runtimeapi.ExtensionsMax {
+		o := e.tooManyExtensions()
+		e.log.initDone(o.took, phase, o.status, o.errorType)
+		return o, nil
+	}
 	if !ok {
 		o := e.noBootstrap(argv)
 		e.log.initDone(o.took, phase, o.status, o.errorType)
@@ -243,9 +253,11 @@ func (e *Environment) init(ctx context.Context, phase string, limit time.Duratio
 	}
 	o := p.waitReady(began, limit)
 	e.endBoost(p)
-	if o.status != StatusSuccess {
+	if o.status != StatusSuccess || p.extended() {
 		p.drain()
 	}
+	e.extended = p.extended()
+	e.log.extensions(p.session.Extensions())
 	e.log.initDone(o.took, phase, o.status, o.errorType)
 	return o, nil
 }
@@ -270,7 +282,7 @@ func (e *Environment) Invoke(in *Invocation) Result {
 	e.idleSince.Store(0)
 	e.turn.Lock()
 	p := e.process()
-	if p == nil && !e.initFailed || p != nil && p.exited.Load() || !e.thaw(p) {
+	if p == nil && !e.initFailed || p != nil && p.gone() || !e.thaw(p) {
 		e.turn.Unlock()
 		return Result{Undelivered: true}
 	}
@@ -288,6 +300,9 @@ func (e *Environment) Invoke(in *Invocation) Result {
 	run.proc = p
 	e.log.start(in.RequestID, &run.trace, in.WantTail)
 	run.invoke()
+	if p.extended() {
+		return run.finishExtended()
+	}
 	e.idleSince.Store(time.Now().UnixNano())
 	if in.WantTail || run.failure != nil {
 		return run.finishInline()
@@ -304,6 +319,13 @@ func (e *Environment) Settle() bool {
 	if p == nil {
 		return false
 	}
+	if p.extended() { // the last invoke goes on until its REPORT
+		e.turn.Lock()
+		defer e.turn.Unlock()
+		if p.gone() || p.timedOut.Load() {
+			return false
+		}
+	}
 	ctx, cancel := context.WithTimeout(p.ctx, e.timeout())
 	defer cancel()
 	return p.session.WaitNext(ctx) == nil
@@ -311,7 +333,8 @@ func (e *Environment) Settle() bool {
 
 // Destroy removes the environment; an invoke in it ends as if the runtime had exited.
 func (e *Environment) Destroy() {
-	if e.idleSince.Load() != 0 {
+	idle := e.idleSince.Load() != 0
+	if idle {
 		e.turn.Lock() // the last invoke's REPORT comes first
 		defer e.turn.Unlock()
 	}
@@ -326,6 +349,9 @@ func (e *Environment) Destroy() {
 	release := e.releaseCode
 	e.mu.Unlock()
 	if p != nil {
+		if p.extended() && (!idle || e.thaw(p)) {
+			p.shutDown(p.reason())
+		}
 		p.close(e.worker)
 	}
 	if release != nil {
@@ -347,6 +373,11 @@ func (e *Environment) dropProcess() {
 	e.proc = nil
 	e.mu.Unlock()
 	if p != nil {
+		reason := runtimeapi.ShutdownFailure
+		if p.timedOut.Load() {
+			reason = runtimeapi.ShutdownTimeout
+		}
+		p.shutDown(reason)
 		p.close(e.worker)
 	}
 }

@@ -52,7 +52,9 @@ type envLog struct {
 	line    []byte // scratch
 	tail    *tail  // nil unless this invoke asked for it
 	over    bool   // the environment's last invoke has its REPORT; later output belongs to none
-	lost    bool   // the sink refused the last events
+	// extended: extensions have output of their own in the Shutdown phase.
+	extended bool
+	lost     bool // the sink refused the last events
 }
 
 // tail keeps the last bytes of an invoke's log.
@@ -216,7 +218,7 @@ func (l *envLog) end(r *report, f *failure, producedBytes int) []byte {
 		l.platform(now, textLines{}.report(l.line[:0], r))
 	}
 	l.send()
-	l.over = f != nil
+	l.over = f != nil && !l.extended
 	if l.tail == nil {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 // was started ahead, else in a parked sandbox. (Shorter still is a template: copyOf.)
 func (e *Environment) launch(ctx context.Context, argv []string) (*process, error) {
 	w := e.worker
-	if w.ahead(e.fn, e.runtime) {
+	if w.ahead(e.fn, e.runtime) && len(e.extensions) == 0 {
 		if box := w.lots.claimStarted(e.runtime); box != nil {
 			p, err := e.become(ctx, box)
 			if err == nil || ctx.Err() != nil {
@@ -30,12 +30,24 @@ func (e *Environment) launch(ctx context.Context, argv []string) (*process, erro
 	}
 	spec := e.startSpec(box)
 	spec.Argv, spec.Env, spec.Dir = argv, e.variables(), e.runtime.Dir
+	if len(e.extensions) > 0 {
+		e.extend(&spec)
+	}
 	program, err := box.Start(ctx, spec)
 	if err != nil {
 		w.destroySandbox(box)
 		return nil, fmt.Errorf("start the runtime: %w", err)
 	}
-	return e.newProcess(box, program, w.opts.RuntimeAPI(box.RuntimeAPI(), runtimeapi.Options{})), nil
+	session := w.opts.RuntimeAPI(box.RuntimeAPI(), runtimeapi.Options{Function: e.function(), External: e.extensions})
+	if len(e.extensions) == 0 {
+		return e.newProcess(box, program, session), nil
+	}
+	return e.newFamilyProcess(box, program, session), nil
+}
+
+// function is what extensions are told of it.
+func (e *Environment) function() runtimeapi.Function {
+	return runtimeapi.Function{Name: e.fn.ID.Name, Version: e.fn.Version, Handler: e.fn.Handler, Account: e.fn.ID.Account}
 }
 
 // become makes a runtime that was started ahead the environment's.
@@ -51,6 +63,7 @@ func (e *Environment) become(ctx context.Context, box *parkedBox) (*process, err
 		w.destroyParked(box)
 		return nil, fmt.Errorf("furnish a started runtime: %w", err)
 	}
+	box.session.SetFunction(e.function())
 	p := e.newProcess(box, program, box.session)
 	if err := p.session.OpenGate(runtimeapi.GateStart, body); err != nil {
 		p.close(w)

@@ -48,6 +48,10 @@ type process struct {
 	raw        syscall.RawConn // the output's pipe, nil if it is none
 	drainBuf   []byte
 
+	family       *family     // nil without external extensions
+	internal     atomic.Bool // internal ones have registered
+	shuttingDown atomic.Bool
+
 	closeOnce sync.Once
 }
 
@@ -61,6 +65,9 @@ func (p *process) close(w *Worker) {
 		}
 		p.cancel()
 		w.destroySandbox(p.box)
+		if p.family != nil {
+			p.family.close()
+		}
 		if err := p.session.Close(); err != nil {
 			w.log.Warn("a runtime API session did not end well", "sandbox", p.box.ID(), "error", err)
 		}
@@ -115,15 +122,24 @@ type initOutcome struct {
 func (p *process) waitReady(began time.Time, limit time.Duration) initOutcome {
 	ctx, cancel := context.WithDeadline(context.Background(), began.Add(limit))
 	defer cancel()
-	err := p.session.Ready(ctx)
+	err := p.begin(ctx)
+	if err == nil {
+		err = p.session.Ready(ctx)
+	}
 	o := initOutcome{took: time.Since(began), status: StatusSuccess}
 	var refused *runtimeapi.InitError
+	var unlaunched *launchError
 	switch {
 	case err == nil:
+		p.internal.Store(p.session.Extensions() != nil)
+	case errors.As(err, &unlaunched):
+		o.status = StatusFailure
+		o.text, o.errorType = p.unlaunched(unlaunched)
 	case errors.As(err, &refused):
 		o.status, o.errorType, o.payload = StatusError, refused.ErrorType, refused.Payload
 	case ctx.Err() != nil:
 		o.status, o.took = StatusTimeout, limit
+		p.timedOut.Store(true)
 	default:
 		o.status = StatusFailure
 		o.text, o.errorType, o.oom = p.exitText()
@@ -135,13 +151,29 @@ func (p *process) waitReady(began time.Time, limit time.Duration) initOutcome {
 // exitText tells how the program ended, in AWS's words. Source: the recorded
 // test_lambda_runtime_exit; REPORT lines of functions that ran out of memory
 // carry Runtime.OutOfMemory.
+//
+// What an extension did first names the end, even the runtime's.
 func (p *process) exitText() (text, errorType string, oom bool) {
+	var faulted <-chan struct{}
+	if p.family != nil {
+		faulted = p.family.faulted
+	}
 	select {
+	case <-faulted:
+		return p.family.fault, p.session.ExtensionFault(), false
 	case <-p.exitSeen:
+		text, errorType, oom = p.runtimeExit()
+		if fault := p.session.ExtensionFault(); fault != "" {
+			errorType = fault
+		}
+		return text, errorType, oom
 	case <-time.After(exitWait):
 		// It lives but its Runtime API connection is gone for good.
 		return "Runtime exited without providing a reason", "Runtime.ExitError", false
 	}
+}
+
+func (p *process) runtimeExit() (text, errorType string, oom bool) {
 	switch x := p.program.Exit(); {
 	case x.OOM:
 		return "Runtime exited with error: signal: killed", "Runtime.OutOfMemory", true
@@ -156,6 +188,10 @@ func (p *process) exitText() (text, errorType string, oom bool) {
 
 // awaitOutput waits until everything a dead program wrote is in the log.
 func (p *process) awaitOutput() {
+	if p.family != nil { // its output lives on
+		p.drain()
+		return
+	}
 	select {
 	case <-p.outputDone:
 	case <-time.After(outputWait):
@@ -217,6 +253,9 @@ func (p *process) readRaw(buf []byte) (n int, err error) {
 
 // drain takes what the program has written so far into the log.
 func (p *process) drain() {
+	if p.family != nil {
+		p.family.flush()
+	}
 	if p.raw == nil {
 		p.drainByWaiting()
 		return

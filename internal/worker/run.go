@@ -34,20 +34,23 @@ type Metered struct {
 
 // invokeRun is one invoke on its way through an environment, whose turn it holds.
 type invokeRun struct {
-	env       *Environment
-	proc      *process
-	in        *Invocation
-	began     time.Time
-	trace     trace
-	init      time.Duration
-	restore   restoreTook
-	duration  time.Duration
-	outcome   *runtimeapi.Outcome // nil when the runtime did not answer
-	status    string
-	errorType string
-	oom       bool
-	failure   *failure
-	payload   []byte
+	env      *Environment
+	proc     *process
+	in       *Invocation
+	began    time.Time
+	trace    trace
+	init     time.Duration
+	restore  restoreTook
+	duration time.Duration
+	// When the runtime had answered, and how long extensions then worked on.
+	extensionsBegan time.Time
+	extensionsTook  time.Duration
+	outcome         *runtimeapi.Outcome // nil when the runtime did not answer
+	status          string
+	errorType       string
+	oom             bool
+	failure         *failure
+	payload         []byte
 }
 
 // initAgain runs INIT inside the invoke, with the function's timeout. It
@@ -90,7 +93,9 @@ func (r *invokeRun) invoke() {
 	p.timer.Reset(time.Until(deadline))
 	var err error
 	r.outcome, err = p.session.Invoke(p.ctx, toRuntime(r.in, deadline, e.tenant))
-	p.timer.Stop()
+	if err != nil || !p.extended() {
+		p.timer.Stop()
+	}
 	r.duration = time.Since(r.began)
 	if err != nil {
 		r.broken()
@@ -143,6 +148,48 @@ func (r *invokeRun) finishInline() Result {
 	res := r.result()
 	res.LogTail = tail
 	return res
+}
+
+// finishExtended gives the answer at once, or its log as well, and the environment when the extensions are through.
+// Source: Lambda developer guide, "Lambda extensions API", Invoke phase: the duration is that of runtime and
+// extensions, and the timeout is for both.
+func (r *invokeRun) finishExtended() Result {
+	res := r.result()
+	finish := func() []byte {
+		r.awaitExtensions()
+		r.env.idleSince.Store(time.Now().UnixNano())
+		return r.finish()
+	}
+	if r.failure != nil {
+		res.LogTail = finish()
+		return res
+	}
+	res.Unsettled = true
+	if r.in.WantTail {
+		res.LogTail = finish()
+		return res
+	}
+	go finish()
+	return res
+}
+
+// awaitExtensions waits until the runtime and the extensions ask for the next event. How it ends is for the
+// log: the answer is what the runtime has given.
+func (r *invokeRun) awaitExtensions() {
+	p := r.proc
+	if r.failure != nil {
+		return
+	}
+	p.session.Release()
+	began, payload := time.Now(), r.payload
+	err := p.session.WaitNext(p.ctx)
+	p.timer.Stop()
+	r.duration, r.extensionsBegan, r.extensionsTook = time.Since(r.began), began, time.Since(began)
+	if err == nil || p.shuttingDown.Load() {
+		return
+	}
+	r.broken()
+	r.payload = payload
 }
 
 // finish writes what closes the invoke's log, meters it and gives the turn back. After a

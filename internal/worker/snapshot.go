@@ -73,6 +73,9 @@ func (w *Worker) Remake(ctx context.Context, spec StartSpec) error {
 
 // await waits until e's version has a template, or tells why it has none.
 func (t *templates) await(ctx context.Context, e *Environment) error {
+	if e.extended {
+		return errExtended
+	}
 	if !t.wanted(e) {
 		return errors.New("its runtime, or the variables that it sets for its interpreter, allow none")
 	}

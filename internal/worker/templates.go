@@ -48,6 +48,10 @@ const (
 // INIT, and how they will be copied there.
 const templateVariable = "_LAMBDAD_TEMPLATE="
 
+// errExtended: extensions hold an identifier of their session, which a copy's would not know, and are processes of
+// their own, which no template takes.
+var errExtended = errors.New("it has extensions")
+
 // templateKey is everything that environments made from one template share. Two that
 // differ in any of it never come from the same.
 type templateKey struct {
@@ -100,7 +104,7 @@ func newTemplates(w *Worker) *templates {
 
 // wanted reports whether environments like e may come from a template.
 func (t *templates) wanted(e *Environment) bool {
-	return e.runtime.Copies && !changesInterpreter(e.fn.Environment) &&
+	return e.runtime.Copies && !e.extended && len(e.extensions) == 0 && !changesInterpreter(e.fn.Environment) &&
 		(e.fn.Restores() || t.w.opts.Templates != TemplatesOff)
 }
 
@@ -268,6 +272,12 @@ func (t *templates) try(ctx context.Context, tpl *template) (made sandbox.Templa
 			e.releaseCode()
 		}
 	}()
+	if e.extensions, err = e.externalExtensions(); err != nil {
+		return nil, err
+	}
+	if len(e.extensions) > 0 {
+		return nil, errExtended
+	}
 	p, err := e.launchTemplate(ctx, tpl.kind)
 	if err != nil {
 		return nil, err
@@ -277,6 +287,10 @@ func (t *templates) try(ctx context.Context, tpl *template) (made sandbox.Templa
 	if err := p.session.WaitGate(waiting, runtimeapi.GateRestore); err != nil {
 		p.close(w)
 		return nil, fmt.Errorf("its INIT for the template: %w", err)
+	}
+	if p.session.Extensions() != nil {
+		p.close(w)
+		return nil, errExtended
 	}
 	made, err = templater.Template(ctx, p.box)
 	if err != nil {
@@ -308,7 +322,7 @@ func (e *Environment) launchTemplate(ctx context.Context, kind string) (*process
 		w.destroySandbox(box)
 		return nil, fmt.Errorf("start the runtime: %w", err)
 	}
-	session := w.opts.RuntimeAPI(box.RuntimeAPI(), runtimeapi.Options{Gates: runtimeapi.Gates{Restore: true}})
+	session := w.opts.RuntimeAPI(box.RuntimeAPI(), runtimeapi.Options{Function: e.function(), Gates: runtimeapi.Gates{Restore: true}})
 	return e.newProcess(box, program, session), nil
 }
 

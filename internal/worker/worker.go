@@ -132,6 +132,7 @@ type Session interface {
 	// OpenGate answers it, now or when it comes.
 	OpenGate(at runtimeapi.Gate, body []byte) error
 	Close() error
+	extensionSession
 }
 
 // Credentials issues temporary credentials of a function's role.
@@ -162,8 +163,8 @@ type Options struct {
 	Runtimes    Runtimes
 	Images      Images // nil: no function has one
 	Credentials Credentials
-	Logs        telemetry.LogSink
 	Keys        Keys // nil: no function has variables that are sealed
+	Logs        telemetry.LogSink
 	// RuntimeAPI serves the Runtime API on a sandbox's listener; nil is runtimeapi.Serve.
 	RuntimeAPI func(net.Listener, runtimeapi.Options) Session
 	// Endpoint serves lambdad's own API on a sandbox's listener until it is
@@ -171,7 +172,10 @@ type Options struct {
 	Endpoint func(net.Listener)
 	Meter    Meter // nil: nobody is told
 
-	Network        sandbox.Network
+	Network sandbox.Network
+	// Extender is the path of what starts external extensions in sandboxes (lambdad-init); "" refuses functions that
+	// have some.
+	Extender       string
 	Strict         bool // refuse to start where a limit cannot be enforced
 	CredentialsTTL time.Duration
 	InitTimeout    time.Duration
