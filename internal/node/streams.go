@@ -100,13 +100,18 @@ func (s *streams) has(arn aws.ARN) bool {
 	return arn.Service == "kinesis" && s.kinesis != nil || arn.Service == "dynamodb" && s.dynamodb != nil
 }
 
-// may asks whether a role may read a stream where its own keys sign; the operator's are checked by whoever answers.
+// may asks whether a role may read a stream where its own keys sign; the operator's are checked by whoever answers. The
+// role's policies are asked; what the stream's own policy says of other accounts is known where the stream is.
 func (s *streams) may(ctx context.Context, role string, arn aws.ARN, actions ...string) error {
 	if outwardKeys().AccessKeyID != "" {
 		return nil
 	}
+	own, err := aws.ParseARN(role)
+	if err != nil {
+		return errors.Join(streampoller.ErrDenied, err)
+	}
 	for _, action := range actions {
-		access := iam.Access{Action: arn.Service + ":" + action, Resource: arn.String(), Owner: arn.Account}
+		access := iam.Access{Action: arn.Service + ":" + action, Resource: arn.String(), Owner: own.Account}
 		if err := s.sources.n.authority.RoleMay(ctx, role, access); err != nil {
 			return errors.Join(streampoller.ErrDenied, err)
 		}
