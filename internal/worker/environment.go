@@ -12,6 +12,7 @@ import (
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/runtimeapi"
+	"github.com/lambdad/lambdad/internal/runtimeapi/telemetryapi"
 	"github.com/lambdad/lambdad/internal/sandbox"
 )
 
@@ -53,6 +54,7 @@ type Environment struct {
 	initFailed  bool
 	initFailure initOutcome
 	frozen      bool
+	paused      *telemetryapi.Hub // with frozen; nil where nobody has subscribed
 	usage       sandbox.Usage
 	usageRead   time.Time
 
@@ -155,7 +157,7 @@ func (e *Environment) start(ctx context.Context) error {
 }
 
 func runtimeWant(fn *record.Function) RuntimeWant {
-	return RuntimeWant{Identifier: fn.Runtime, Architecture: fn.Architecture, MemoryMiB: fn.MemoryMiB, ExecWrapper: fn.Environment[execWrapperVariable]}
+	return RuntimeWant{Identifier: fn.Runtime, Architecture: fn.Architecture, MemoryMiB: fn.MemoryMiB, VersionARN: fn.HeldRuntime(), ExecWrapper: fn.Environment[execWrapperVariable]}
 }
 
 // gather gets the code and the credentials.
@@ -397,9 +399,14 @@ func (e *Environment) freeze(ctx context.Context) {
 	if p == nil || e.frozen || p.exited.Load() || !e.quietFor(quietBeforeFreeze) {
 		return
 	}
-	switch err := p.box.Freeze(ctx); {
+	hub := p.log.pauseTelemetry()
+	err := p.box.Freeze(ctx)
+	if hub != nil && err != nil {
+		hub.Resume()
+	}
+	switch {
 	case err == nil:
-		e.frozen = true
+		e.frozen, e.paused = true, hub
 	case errors.Is(err, sandbox.ErrUnsupported), errors.Is(err, sandbox.ErrDestroyed), ctx.Err() != nil:
 	default:
 		e.worker.log.Warn("an idle environment was not frozen", "sandbox", p.box.ID(), "error", err)
@@ -416,6 +423,10 @@ func (e *Environment) thaw(p *process) bool {
 		return false
 	}
 	e.frozen = false
+	if e.paused != nil {
+		e.paused.Resume()
+		e.paused = nil
+	}
 	return true
 }
 

@@ -3,7 +3,6 @@ package worker
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"strings"
 	"sync"
@@ -48,13 +47,15 @@ type envLog struct {
 
 	mu      sync.Mutex
 	partial []byte // the last line's beginning, without its newline
-	events  []telemetry.LogEvent
+	queued  []telemetry.LogEvent
 	line    []byte // scratch
 	tail    *tail  // nil unless this invoke asked for it
 	over    bool   // the environment's last invoke has its REPORT; later output belongs to none
 	// extended: extensions have output of their own in the Shutdown phase.
 	extended bool
 	lost     bool // the sink refused the last events
+
+	telemetry envTelemetry
 }
 
 // tail keeps the last bytes of an invoke's log.
@@ -89,19 +90,18 @@ func (l *envLog) initStart(rt Runtime, phase string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if !l.json {
-		if phase == phaseInit && rt.Version != "" { // an image has none
-			l.platform(now, textLines{}.initStart(l.line[:0], rt))
-		}
-	} else {
-		level := "INFO"
-		if rt.Version == "" {
-			level = "DEBUG"
-		}
-		l.platformEvent(now, level, platform.InitStart{
-			InitializationType: l.initialization, Phase: phase, RuntimeVersion: rt.Version, RuntimeVersionARN: rt.VersionARN,
-			FunctionName: l.name, FunctionVersion: l.version,
-		})
+	began := platform.InitStart{
+		InitializationType: l.initialization, Phase: phase, RuntimeVersion: rt.Version, RuntimeVersionARN: rt.VersionARN,
+		FunctionName: l.name, FunctionVersion: l.version,
+	}
+	l.opened(now, began)
+	level := "INFO"
+	if rt.Version == "" {
+		level = "DEBUG"
+	}
+	l.platformEvent(now, level, began)
+	if !l.json && phase == phaseInit && rt.Version != "" { // an image has none
+		l.platform(now, textLines{}.initStart(l.line[:0], rt))
 	}
 	if rt.Notice != "" && phase == phaseInit {
 		l.emit(now, rt.Notice+"\n")
@@ -116,19 +116,23 @@ func (l *envLog) initDone(took time.Duration, phase, status, errorType string) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.flushPartial(now)
-	switch {
-	case l.json:
-		level := "DEBUG"
-		if status != StatusSuccess {
-			level = "WARN"
+	if l.events() {
+		done, rep := "DEBUG", "DEBUG"
+		switch {
+		case status != StatusSuccess:
+			done, rep = "WARN", "WARN"
+		case l.initialization != initializationOnDemand:
+			rep = "INFO"
 		}
-		l.platformEvent(now, level, platform.InitRuntimeDone{InitializationType: l.initialization, Phase: phase, Status: status, ErrorType: errorType})
-		l.platformEvent(now, level, platform.InitReport{
+		l.platformEvent(now, done, platform.InitRuntimeDone{InitializationType: l.initialization, Phase: phase, Status: status, ErrorType: errorType})
+		l.platformEvent(now, rep, platform.InitReport{
 			InitializationType: l.initialization, Phase: phase, Status: status, ErrorType: errorType, Metrics: platform.PhaseMetrics{DurationMs: platform.Millis(took)},
 		})
-	case status != StatusSuccess:
+	}
+	if !l.json && status != StatusSuccess {
 		l.platform(now, textLines{}.initReport(l.line[:0], took, phase, status, errorType))
 	}
+	l.closed()
 	l.send()
 }
 
@@ -136,9 +140,10 @@ func (l *envLog) restoreStart(rt Runtime) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if l.json {
-		l.platformEvent(now, "INFO", platform.RestoreStart{FunctionName: l.name, FunctionVersion: l.version, RuntimeVersion: rt.Version, RuntimeVersionARN: rt.VersionARN})
-	} else {
+	began := platform.RestoreStart{FunctionName: l.name, FunctionVersion: l.version, RuntimeVersion: rt.Version, RuntimeVersionARN: rt.VersionARN}
+	l.opened(now, began)
+	l.platformEvent(now, "INFO", began)
+	if !l.json {
 		l.platform(now, textLines{}.restoreStart(l.line[:0], rt))
 	}
 	l.send()
@@ -149,16 +154,18 @@ func (l *envLog) restoreDone(took time.Duration, status, errorType string) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.flushPartial(now)
-	if l.json {
+	if l.events() {
 		done, rep := "DEBUG", "INFO"
 		if status != StatusSuccess {
 			done, rep = "WARN", "WARN"
 		}
 		l.platformEvent(now, done, platform.RestoreRuntimeDone{Status: status, ErrorType: errorType})
 		l.platformEvent(now, rep, platform.RestoreReport{Status: status, ErrorType: errorType, Metrics: platform.PhaseMetrics{DurationMs: platform.Millis(took)}})
-	} else {
+	}
+	if !l.json {
 		l.platform(now, textLines{}.restoreReport(l.line[:0], took, status, errorType))
 	}
+	l.closed()
 	l.send()
 }
 
@@ -172,9 +179,10 @@ func (l *envLog) start(id aws.RequestID, t *trace, wantTail bool) {
 	if wantTail {
 		l.tail = &tail{}
 	}
-	if l.json {
+	if l.events() {
 		l.platformEvent(now, "INFO", platform.Start{RequestID: id, FunctionARN: l.arn, Version: l.version, TenantID: l.tenant, Tracing: t.record()})
-	} else {
+	}
+	if !l.json {
 		l.platform(now, textLines{}.start(l.line[:0], id, l.version))
 	}
 	l.send()
@@ -193,26 +201,21 @@ func (l *envLog) end(r *report, f *failure, producedBytes int) []byte {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.flushPartial(now)
-	if l.json {
-		done, rep := "DEBUG", "INFO"
+	if l.events() {
+		l.runtimeDoneLocked(now, r, producedBytes)
+		l.fault(now, r.requestID, f)
+		level := "INFO"
 		if r.status != StatusSuccess {
-			done, rep = "WARN", "WARN"
+			level = "WARN"
 		}
-		l.platformEvent(now, done, platform.RuntimeDone{
-			RequestID: r.requestID, Status: r.status, ErrorType: r.errorType,
-			Metrics:  platform.DoneMetrics{DurationMs: platform.Millis(r.duration), ProducedBytes: producedBytes},
-			TenantID: l.tenant, Tracing: r.trace.record(),
-		})
-		l.platformEvent(now, rep, platform.Report{
+		l.platformEvent(now, level, platform.End{RequestID: r.requestID})
+		l.platformEvent(now, level, platform.Report{
 			RequestID: r.requestID, Metrics: r.metrics(), Status: r.status, ErrorType: r.errorType, TenantID: l.tenant, Tracing: r.trace.record(),
 		})
-	} else {
-		switch {
-		case f == nil:
-		case f.timeout > 0:
-			l.platform(now, textLines{}.timedOut(l.line[:0], now, r.requestID, f.timeout))
-		case f.text != "":
-			l.platform(now, textLines{}.failed(l.line[:0], r.requestID, f.text, f.errorType))
+	}
+	if !l.json {
+		if text := failureText(l.line[:0], now, r.requestID, f); len(text) > 0 {
+			l.platform(now, text)
 		}
 		l.platform(now, textLines{}.end(l.line[:0], r.requestID))
 		l.platform(now, textLines{}.report(l.line[:0], r))
@@ -225,6 +228,18 @@ func (l *envLog) end(r *report, f *failure, producedBytes int) []byte {
 	b := l.tail.b
 	l.tail = nil
 	return b
+}
+
+// failureText is the line of what went wrong, if it has one.
+func failureText(b []byte, now time.Time, id aws.RequestID, f *failure) []byte {
+	switch {
+	case f == nil:
+	case f.timeout > 0:
+		return textLines{}.timedOut(b, now, id, f.timeout)
+	case f.text != "":
+		return textLines{}.failed(b, id, f.text, f.errorType)
+	}
+	return nil
 }
 
 // write takes what the program wrote: events are lines, split on \n only.
@@ -280,12 +295,25 @@ func (l *envLog) flushPartial(now time.Time) {
 	}
 }
 
-// application passes one line of the program's, unless its level is filtered.
+// application passes one line of the function's, unless its level is filtered.
 func (l *envLog) application(now time.Time, s string) {
-	if l.json && applicationLevelOfLine(s) < l.applicationLevel {
+	l.applicationLine(now, platform.KindFunction, s)
+}
+
+// applicationLine passes a line of the function's or of an extension's. Subscribers get those whose level
+// the log group does not. Source: Lambda developer guide, "Log-level filtering": it is of what goes to CloudWatch.
+func (l *envLog) applicationLine(now time.Time, kind, s string) {
+	filtered := l.json && applicationLevelOfLine(s) < l.applicationLevel
+	if filtered && l.telemetry.hub == nil {
 		return
 	}
-	l.emit(now, strings.ReplaceAll(s, runtimeapi.LogLineJoin, "\n"))
+	s = strings.ReplaceAll(s, runtimeapi.LogLineJoin, "\n")
+	if hub := l.telemetry.hub; hub != nil {
+		hub.Line(now, kind, s)
+	}
+	if !filtered {
+		l.emit(now, s)
+	}
 }
 
 func (l *envLog) platform(now time.Time, line []byte) {
@@ -293,31 +321,47 @@ func (l *envLog) platform(now time.Time, line []byte) {
 	l.emit(now, string(line))
 }
 
-// platformEvent writes a system event if its level is wanted. Source: Lambda
-// developer guide, "System log level event mapping".
+// events reports whether anybody wants the platform's events.
+func (l *envLog) events() bool { return l.json || l.telemetry.hub != nil }
+
+// platformEvent tells the subscribers, and in JSON format the log group.
 func (l *envLog) platformEvent(now time.Time, level string, rec platform.Record) {
+	if hub := l.telemetry.hub; hub != nil {
+		hub.Event(now, rec)
+	}
+	if l.json {
+		l.systemLog(now, level, rec)
+	}
+}
+
+// systemLog writes a system event if its level is wanted and log groups have such events. Source: Lambda
+// developer guide, "System log level event mapping".
+func (l *envLog) systemLog(now time.Time, level string, rec platform.Record) {
 	if levels[level] < l.systemLevel {
 		return
 	}
-	b, _ := platform.Event(platform.Latest, now, rec)
+	b, ok := platform.Event(platform.Latest, now, rec)
+	if !ok {
+		return
+	}
 	s := string(b)
-	l.events = append(l.events, telemetry.LogEvent{Time: now, Message: s})
+	l.queued = append(l.queued, telemetry.LogEvent{Time: now, Message: s})
 	l.tail.add(s)
 	l.tail.add("\n")
 }
 
 func (l *envLog) emit(now time.Time, s string) {
-	l.events = append(l.events, telemetry.LogEvent{Time: now, Message: s})
+	l.queued = append(l.queued, telemetry.LogEvent{Time: now, Message: s})
 	l.tail.add(s)
 }
 
 func (l *envLog) send() {
-	if len(l.events) == 0 {
+	if len(l.queued) == 0 {
 		return
 	}
 	// The sink may keep the slice, so it is given away.
-	events := l.events
-	l.events = nil
+	events := l.queued
+	l.queued = nil
 	wait := sinkWait
 	if l.lost {
 		wait = sinkWaitAgain
@@ -329,26 +373,4 @@ func (l *envLog) send() {
 		l.log.Error("a function's log lines are lost", "group", l.id.Group, "stream", l.id.Stream, "error", err)
 	}
 	l.lost = err != nil
-}
-
-// applicationLevelOfLine reads the level of a JSON line; anything else is INFO.
-// Source: Lambda developer guide, "Log-level filtering": lines without a level
-// are given INFO.
-func applicationLevelOfLine(s string) int {
-	var v struct {
-		Level string `json:"level"`
-	}
-	if len(s) > 0 && s[0] == '{' && json.Unmarshal([]byte(s), &v) == nil {
-		level := strings.ToUpper(v.Level)
-		switch level {
-		case "WARNING":
-			level = "WARN"
-		case "CRITICAL":
-			level = "FATAL"
-		}
-		if n, ok := levels[level]; ok {
-			return n
-		}
-	}
-	return levels[levelDefault]
 }

@@ -21,7 +21,7 @@ func (l *envLog) writeExtension(p []byte) {
 			n = len(p)
 		}
 		n = min(n, eventBytesMax)
-		l.application(now, string(p[:n]))
+		l.applicationLine(now, platform.KindExtension, string(p[:n]))
 		p = p[n:]
 	}
 	l.send()
@@ -37,19 +37,18 @@ func (l *envLog) extensions(all []runtimeapi.ExtensionInfo) {
 	l.extended = true
 	now := time.Now()
 	for _, x := range all {
-		if l.json {
-			events := x.Events
-			if events == nil {
-				events = []string{}
-			}
-			level := "INFO"
-			if x.ErrorType != "" {
-				level = "ERROR"
-			}
-			l.platformEvent(now, level, platform.Extension{Name: x.Name, State: x.State, Events: events, ErrorType: x.ErrorType})
-			continue
+		events := x.Events
+		if events == nil {
+			events = []string{}
 		}
-		l.platform(now, textLines{}.extension(l.line[:0], x))
+		level := "INFO" // Source: as systemLog
+		if x.ErrorType != "" {
+			level = "WARN"
+		}
+		l.platformEvent(now, level, platform.Extension{Name: x.Name, State: x.State, Events: events, ErrorType: x.ErrorType})
+		if !l.json {
+			l.platform(now, textLines{}.extension(l.line[:0], x))
+		}
 	}
 	l.send()
 }

@@ -117,6 +117,8 @@ func (e *Environment) newProcess(box sandbox.Sandbox, program sandbox.Program, s
 	p.timer = time.AfterFunc(time.Hour, p.expire)
 	p.timer.Stop()
 	p.raw = nonblocking(program.Output())
+	e.log.listens(box)
+	session.SetTelemetry(e.log)
 	go p.pump()
 	go p.watch()
 	if e.worker.opts.Endpoint != nil {

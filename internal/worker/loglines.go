@@ -6,6 +6,7 @@ import (
 
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/runtimeapi"
 	"github.com/lambdad/lambdad/internal/telemetry"
 	"github.com/lambdad/lambdad/internal/telemetry/platform"
 )
@@ -69,6 +70,10 @@ type report struct {
 	// error that the handler returned.
 	showStatus bool
 	trace      trace
+	// began, outcome and runtimeNext are for the spans of platform.runtimeDone.
+	began       time.Time
+	outcome     *runtimeapi.Outcome // nil: none
+	runtimeNext time.Time           // when the runtime asked for the next one; zero: not known
 }
 
 // billed is the duration AWS bills: INIT and invoke in whole milliseconds,

@@ -64,6 +64,7 @@ func (p *process) close(w *Worker) {
 			boost.Stop()
 		}
 		p.cancel()
+		p.log.endTelemetry()
 		w.destroySandbox(p.box)
 		if p.family != nil {
 			p.family.close()

@@ -45,6 +45,7 @@ type invokeRun struct {
 	// When the runtime had answered, and how long extensions then worked on.
 	extensionsBegan time.Time
 	extensionsTook  time.Duration
+	runtimeNext     time.Time           // when the runtime asked for the next invoke; zero: nobody waited for that
 	outcome         *runtimeapi.Outcome // nil when the runtime did not answer
 	status          string
 	errorType       string
@@ -182,6 +183,13 @@ func (r *invokeRun) awaitExtensions() {
 	}
 	p.session.Release()
 	began, payload := time.Now(), r.payload
+	if p.session.WaitRuntime(p.ctx) == nil {
+		r.runtimeNext = time.Now()
+		p.drain()
+		rep := r.report()
+		rep.duration = time.Since(r.began)
+		r.env.log.runtimeDone(&rep, r.bytesOut())
+	}
 	err := p.session.WaitNext(p.ctx)
 	p.timer.Stop()
 	r.duration, r.extensionsBegan, r.extensionsTook = time.Since(r.began), began, time.Since(began)
@@ -202,19 +210,7 @@ func (r *invokeRun) finish() []byte {
 		p.drain()
 	}
 	cpu := e.readUsage(p, r.init > 0 || r.restore.whole > 0 || r.failure != nil)
-	rep := report{
-		requestID:    r.in.RequestID,
-		duration:     r.duration,
-		init:         r.init,
-		restore:      r.restore,
-		initBilled:   !e.provisioned,
-		memoryMiB:    e.fn.MemoryMiB,
-		maxMemoryMiB: r.maxMemoryMiB(),
-		status:       r.status,
-		errorType:    r.errorType,
-		showStatus:   r.failure != nil,
-		trace:        r.trace,
-	}
+	rep := r.report()
 	tail := e.log.end(&rep, r.failure, r.bytesOut())
 	if m := e.worker.opts.Meter; m != nil {
 		m.Invoked(Metered{
@@ -225,6 +221,26 @@ func (r *invokeRun) finish() []byte {
 		})
 	}
 	return tail
+}
+
+// report is what the log tells of the invoke.
+func (r *invokeRun) report() report {
+	return report{
+		requestID:    r.in.RequestID,
+		duration:     r.duration,
+		init:         r.init,
+		restore:      r.restore,
+		initBilled:   !r.env.provisioned,
+		memoryMiB:    r.env.fn.MemoryMiB,
+		maxMemoryMiB: r.maxMemoryMiB(),
+		status:       r.status,
+		errorType:    r.errorType,
+		showStatus:   r.failure != nil,
+		trace:        r.trace,
+		began:        r.began,
+		outcome:      r.outcome,
+		runtimeNext:  r.runtimeNext,
+	}
 }
 
 // bytesOut is the answer's length, with what was streamed.

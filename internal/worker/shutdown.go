@@ -35,6 +35,7 @@ func (p *process) shutDown(reason string) {
 	}
 	deadline := began.Add(shutdownExternal)
 	p.endRuntime(began.Add(shutdownRuntime))
+	p.log.flushTelemetry()
 	told := p.session.Shutdown(reason, deadline)
 	defer p.family.flush()
 	timer := time.NewTimer(time.Until(deadline))

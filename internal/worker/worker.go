@@ -80,6 +80,8 @@ type RuntimeWant struct {
 	// MemoryMiB is the function's memory: some interpreters must be told how much
 	// their heap may take. 0 leaves it to them.
 	MemoryMiB int
+	// VersionARN is the one build that will do, "" for whatever is there.
+	VersionARN string
 	// ExecWrapper is the function's AWS_LAMBDA_EXEC_WRAPPER: a program that is started in
 	// the runtime's place, with its command line.
 	ExecWrapper string
@@ -125,6 +127,10 @@ type Session interface {
 	// WaitNext returns nil when the runtime waits for an invocation: it is done
 	// with the last one, not only with its answer.
 	WaitNext(ctx context.Context) error
+	// WaitRuntime is WaitNext without what extensions still do.
+	WaitRuntime(ctx context.Context) error
+	// SetTelemetry says who answers subscriptions to telemetry.
+	SetTelemetry(runtimeapi.Telemetry)
 	// Drain reads what a runtime that ended had still sent, and closes.
 	Drain(ctx context.Context) error
 	// WaitGate returns nil when the runtime waits at the gate, at this moment.

@@ -436,7 +436,7 @@ func TestEnvironmentVariables(t *testing.T) {
 
 func TestJSONLogs(t *testing.T) {
 	say := func(p *workertest.Proc, _ *workertest.Event) workertest.Answer {
-		io.WriteString(p.Stdout, "{\"level\":\"DEBUG\",\"message\":\"quiet\"}\n{\"level\":\"error\",\"message\":\"loud\"}\nplain\n")
+		io.WriteString(p.Stdout, "{\"timestamp\":\"2024-11-02T16:51:31.587Z\",\"level\":\"DEBUG\",\"message\":\"quiet\"}\n{\"level\":\"error\",\"message\":\"loud\"}\nplain\n")
 		return workertest.Answer{Payload: []byte("1")}
 	}
 	for level, want := range map[string][]string{
