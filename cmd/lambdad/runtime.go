@@ -37,9 +37,16 @@ func runtimeListCommand() *cobra.Command {
 				return err
 			}
 			out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(out, "RUNTIME\tARCHITECTURE\tVERSION\tFROM")
+			fmt.Fprintln(out, "RUNTIME\tARCHITECTURE\tVERSION\tFROM\tRUNTIME VERSION ARN ENDS IN")
 			for _, r := range installed {
-				fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", r.Identifier, r.Architecture, r.Version, r.Source)
+				earlier, err := catalog.Earlier(r.Identifier, r.Architecture)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", r.Identifier, r.Architecture, r.Version, r.Source, catalog.VersionID(r))
+				for _, e := range earlier {
+					fmt.Fprintf(out, "  earlier\t%s\t%s\t%s\t%s\n", e.Architecture, e.Version, e.Source, catalog.VersionID(e))
+				}
 			}
 			return out.Flush()
 		},
@@ -48,16 +55,27 @@ func runtimeListCommand() *cobra.Command {
 
 func runtimeRemoveCommand() *cobra.Command {
 	var architecture string
+	var earlier bool
 	cmd := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Remove a runtime that was added",
-		Args:  cobra.ExactArgs(1),
+		Long: `Remove a runtime that was added, with what it was before it was added again, or with --earlier only the
+latter. Functions that are held to a version that is removed do not run any more.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			catalog, err := openCatalog(cmd)
 			if err != nil {
 				return err
 			}
 			defer catalog.Close()
+			if earlier {
+				n, err := catalog.RemoveEarlier(args[0], architecture)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "removed %d earlier versions of %s\n", n, args[0])
+				return nil
+			}
 			if err := catalog.Remove(args[0], architecture); err != nil {
 				return err
 			}
@@ -66,5 +84,6 @@ func runtimeRemoveCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&architecture, "architecture", "", "x86_64 or arm64; this machine's by default")
+	cmd.Flags().BoolVar(&earlier, "earlier", false, "only what it was before it was added again")
 	return cmd
 }

@@ -28,7 +28,7 @@ type runtimeSource struct {
 
 // Runtime implements worker.Runtimes.
 func (s runtimeSource) Runtime(ctx context.Context, want worker.RuntimeWant) (worker.Runtime, error) {
-	found, err := s.catalog.Resolve(ctx, want.Identifier, want.Architecture)
+	found, err := s.resolve(ctx, want)
 	if err != nil {
 		return worker.Runtime{}, err
 	}
@@ -65,6 +65,13 @@ func (s runtimeSource) Runtime(ctx context.Context, want worker.RuntimeWant) (wo
 		rt.Mounts = []sandbox.Mount{{Source: program.Dir, Target: client.RuntimeDir}}
 	}
 	return rt, nil
+}
+
+func (s runtimeSource) resolve(ctx context.Context, want worker.RuntimeWant) (runtimes.Runtime, error) {
+	if want.VersionARN != "" {
+		return s.catalog.ResolveVersion(ctx, want.Identifier, want.Architecture, runtimes.VersionOf(want.VersionARN))
+	}
+	return s.catalog.Resolve(ctx, want.Identifier, want.Architecture)
 }
 
 // imagesOwnClient is the runtime client that AWS's base images bring, for the languages

@@ -29,6 +29,7 @@ type storedFunction struct {
 	Description  string `json:"desc,omitempty"`
 	Runtime      string `json:"rt,omitempty"`
 	RuntimeARN   string `json:"rtarn,omitempty"`
+	RuntimeOn    string `json:"rton,omitempty"`
 	Handler      string `json:"h,omitempty"`
 	Role         string `json:"role,omitempty"`
 	TimeoutS     int    `json:"to"`
@@ -83,7 +84,7 @@ type storedLogging struct {
 func EncodeFunction(f *Function) ([]byte, error) {
 	s := storedFunction{
 		Form: functionForm, Account: f.ID.Account, Region: f.ID.Region, Name: f.ID.Name, Version: f.Version,
-		Description: f.Description, Runtime: f.Runtime, RuntimeARN: f.RuntimeVersionARN, Handler: f.Handler, Role: f.Role,
+		Description: f.Description, Runtime: f.Runtime, RuntimeARN: f.RuntimeVersionARN, RuntimeOn: f.RuntimeUpdate, Handler: f.Handler, Role: f.Role,
 		TimeoutS: f.TimeoutS, MemoryMiB: f.MemoryMiB, TmpMiB: f.TmpMiB, Architecture: f.Architecture,
 		Artifact: f.Artifact, CodeSHA256: f.CodeSHA256, CodeBytes: f.CodeBytes, UnzippedBytes: f.UnzippedBytes,
 		Layers: f.Layers, Image: f.Image, SnapStart: f.SnapStart.ApplyOn, SnapStartDone: f.SnapStart.Optimized, DeadLetterARN: f.DeadLetterARN, Tenancy: f.Tenancy,
@@ -115,7 +116,7 @@ func DecodeFunction(b []byte) (*Function, error) {
 	}
 	f := &Function{
 		ID: FunctionID{s.Account, s.Region, s.Name}, Version: s.Version,
-		Description: s.Description, Runtime: s.Runtime, RuntimeVersionARN: s.RuntimeARN, Handler: s.Handler, Role: s.Role,
+		Description: s.Description, Runtime: s.Runtime, RuntimeVersionARN: s.RuntimeARN, RuntimeUpdate: s.RuntimeOn, Handler: s.Handler, Role: s.Role,
 		TimeoutS: s.TimeoutS, MemoryMiB: s.MemoryMiB, TmpMiB: s.TmpMiB, Architecture: s.Architecture,
 		Artifact: s.Artifact, CodeSHA256: s.CodeSHA256, CodeBytes: s.CodeBytes, UnzippedBytes: s.UnzippedBytes,
 		Layers: s.Layers, Image: s.Image, SnapStart: SnapStart{ApplyOn: s.SnapStart, Optimized: s.SnapStartDone}, DeadLetterARN: s.DeadLetterARN, Tenancy: s.Tenancy,

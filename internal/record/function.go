@@ -68,6 +68,8 @@ type Function struct {
 	// RuntimeVersionARN is RuntimeVersionConfig.RuntimeVersionArn: which build of the
 	// runtime the function was last settled on.
 	RuntimeVersionARN string
+	// RuntimeUpdate is UpdateRuntimeOn: "" is Auto.
+	RuntimeUpdate string
 
 	// Code. CodeSHA256 is base64 of the zip's SHA-256, as AWS shows it; Artifact is the
 	// digest artifact.Store knows the zip by (hex).
@@ -130,6 +132,20 @@ func (f *Function) Clone() *Function {
 	c.Layers = slices.Clone(f.Layers)
 	c.Image = f.Image.Clone()
 	return &c
+}
+
+// What RuntimeUpdate is where a function does not simply get what is there.
+const (
+	RuntimeOnUpdate = "FunctionUpdate" // held to RuntimeVersionARN, which an update of the function renews
+	RuntimeManual   = "Manual"         // held to RuntimeVersionARN
+)
+
+// HeldRuntime is the ARN of the runtime's version that environments must have, "" for whatever is there.
+func (f *Function) HeldRuntime() string {
+	if f.RuntimeUpdate == "" {
+		return ""
+	}
+	return f.RuntimeVersionARN
 }
 
 // TenancyPerTenant is Tenancy of a function whose environments each serve one tenant only.

@@ -43,8 +43,8 @@ func imageLayer(t testing.TB, files map[string]string) v1.Layer {
 	return l
 }
 
-// FunctionImages are two images with AWS's layout, which share all but their last layer.
-func FunctionImages(t testing.TB) (one, two v1.Image) {
+// ImageClient is the program imageclient, which needs nothing of where it runs.
+func ImageClient(t testing.TB) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "imageclient")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/lambdad/lambdad/test/house/imageclient")
@@ -56,8 +56,15 @@ func FunctionImages(t testing.TB) (one, two v1.Image) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(content)
+}
+
+// FunctionImages are two images with AWS's layout, which share all but their last layer.
+func FunctionImages(t testing.TB) (one, two v1.Image) {
+	t.Helper()
+	content := ImageClient(t)
 	base := imageLayer(t, map[string]string{
-		"lambda-entrypoint": string(content), "var/runtime/bootstrap": string(content), "gone": "seen", "opt/file": "in opt", "work/file": "x",
+		"lambda-entrypoint": content, "var/runtime/bootstrap": content, "gone": "seen", "opt/file": "in opt", "work/file": "x",
 	})
 	of := func(version string) v1.Image {
 		image, err := mutate.AppendLayers(empty.Image, base, imageLayer(t, map[string]string{".wh.gone": "", "var/task/file": "in task", "version": version}))

@@ -186,6 +186,9 @@ func (c *Catalog) publish(work string, in Installed) error {
 	if err := writeSynced(draft, append(raw, '\n')); err != nil {
 		return err
 	}
+	if err := c.keep(in.Identifier, in.Architecture); err != nil {
+		return err
+	}
 	if err := os.Rename(draft, c.manifestFile(in.Identifier, in.Architecture)); err != nil {
 		return err
 	}

@@ -140,6 +140,72 @@ func TestAddReplacesAndRemoves(t *testing.T) {
 	}
 }
 
+func TestEarlierVersions(t *testing.T) {
+	c := only(t, Options{})
+	layer := func(full string) AddOptions {
+		return AddOptions{Identifier: "python3.13", Layout: layoutOf(t, imageOf(t, HostArchitecture(), nil, layerOf(t, pythonLayer("3.13", full)...)))}
+	}
+	var ids []string
+	for i := range earlierMax + 2 {
+		add(t, c, layer(fmt.Sprintf("3.13.%d", i)))
+		now, err := c.Resolve(t.Context(), "python3.13", HostArchitecture())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, now.VersionID())
+		if id := c.VersionID(must(c.List())[0]); id != now.VersionID() {
+			t.Error("the list tells another id")
+		}
+	}
+	another, err := Open(Options{Dir: c.dir, SearchOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range ids {
+		rt, err := another.ResolveVersion(t.Context(), "python3.13", HostArchitecture(), id)
+		if i == 0 { // one too many
+			if !errors.Is(err, ErrNoRuntime) {
+				t.Errorf("the oldest: %+v, %v", rt, err)
+			}
+			continue
+		}
+		if err != nil || rt.VersionID() != id || rt.Version != fmt.Sprintf("3.13.%d", i) {
+			t.Errorf("%d: %+v, %v", i, rt, err)
+		}
+		if _, err := os.Stat(rt.Rootfs.Base); err != nil {
+			t.Error(err)
+		}
+	}
+	another.Close()
+	if _, err := c.ResolveVersion(t.Context(), "python3.12", HostArchitecture(), ids[3]); !errors.Is(err, ErrNoRuntime) {
+		t.Error("another runtime's version was taken:", err)
+	}
+	if n, err := c.RemoveEarlier("python3.13", ""); n != earlierMax || err != nil {
+		t.Error(n, err)
+	}
+	if _, err := c.ResolveVersion(t.Context(), "python3.13", HostArchitecture(), ids[len(ids)-2]); !errors.Is(err, ErrNoRuntime) {
+		t.Error(err)
+	}
+	add(t, c, layer("3.13.99"))
+	if err := c.Remove("python3.13", ""); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := c.prune(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(filepath.Join(c.dir, "trees")); err != nil || len(entries) != 0 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 func TestAddRefuses(t *testing.T) {
 	good := pythonLayer("3.13", "3.13.7")
 	with := func(more ...entry) v1.Image {

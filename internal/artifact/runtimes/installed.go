@@ -19,7 +19,7 @@ import (
 //	trees/ID/lock       held shared by each process that gave the tree to sandboxes
 //	staging/            work in progress
 //
-// A tree is deleted when no manifest names it and nobody holds its lock. So a runtime can be
+// A tree is deleted when no manifest names it, an earlier one (earlier.go) included, and nobody holds its lock. So a runtime can be
 // replaced under a running server, which goes on with the old tree until its sandboxes end.
 
 // manifestBytesMax bounds a manifest.
@@ -57,11 +57,22 @@ func (c *Catalog) resolveInstalled(spec Spec, architecture string) (rt Runtime, 
 	if err != nil {
 		return Runtime{}, false, fmt.Errorf("%w: the added %s is damaged: run `lambdad runtime add %s` again: %w", ErrNoRuntime, spec.Identifier, spec.Identifier, err)
 	}
+	in.Architecture = architecture
+	return c.installed(spec, in), true, nil
+}
+
+func (c *Catalog) installed(spec Spec, in Installed) Runtime {
 	return Runtime{
-		Identifier: spec.Identifier, Architecture: architecture, Language: spec.Language, Version: in.Version,
+		Identifier: spec.Identifier, Architecture: in.Architecture, Language: spec.Language, Version: in.Version,
 		Origin: OriginInstalled, Rootfs: Rootfs{Base: c.rootfs(in.Tree)}, Interpreter: in.Interpreter, Env: in.Env,
 		build: in.Digest + in.Tree,
-	}, true, nil
+	}
+}
+
+// VersionID is that of the runtime that functions get of it.
+func (c *Catalog) VersionID(in Installed) string {
+	spec, _ := Lookup(in.Identifier)
+	return c.installed(spec, in).VersionID()
 }
 
 // hold keeps a tree from being deleted until this catalog is closed.
@@ -108,7 +119,7 @@ func (c *Catalog) List() ([]Installed, error) {
 	return all, nil
 }
 
-// Remove takes an added runtime away. Sandboxes that run on it keep its files until they end.
+// Remove takes an added runtime away, with what it was before. Sandboxes that run on it keep its files until they end.
 func (c *Catalog) Remove(identifier, architecture string) error {
 	if _, ok := Lookup(identifier); !ok {
 		return fmt.Errorf("%w: %q", ErrUnknown, short(identifier))
@@ -118,9 +129,16 @@ func (c *Catalog) Remove(identifier, architecture string) error {
 		return err
 	}
 	defer unlock()
+	earlier, err := c.Earlier(identifier, architecture)
+	if err != nil {
+		return err
+	}
 	err = os.Remove(c.manifestFile(identifier, orHost(architecture)))
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%w: %s for %s was not added", ErrNoRuntime, identifier, orHost(architecture))
+	}
+	if err == nil {
+		err = c.forgetEarlier(earlier)
 	}
 	if err != nil {
 		return fmt.Errorf("runtimes: remove: %w", err)
@@ -154,13 +172,17 @@ func (c *Catalog) prune() error {
 	if err != nil {
 		return err
 	}
+	kept, err := c.keptTrees()
+	if err != nil {
+		return fmt.Errorf("runtimes: prune: %w", err)
+	}
 	entries, err := os.ReadDir(filepath.Join(c.dir, "trees"))
 	if err != nil {
 		return fmt.Errorf("runtimes: prune: %w", err)
 	}
 	var failed []error
 	for _, e := range entries {
-		if slices.ContainsFunc(installed, func(in Installed) bool { return in.Tree == e.Name() }) {
+		if kept[e.Name()] || slices.ContainsFunc(installed, func(in Installed) bool { return in.Tree == e.Name() }) {
 			continue
 		}
 		if err := pruneTree(filepath.Join(c.dir, "trees", e.Name())); err != nil {

@@ -75,6 +75,11 @@ func (r Runtime) VersionARN(region aws.Region) string {
 	return aws.ARN{Partition: region.Partition(), Service: "lambda", Region: region, Resource: "runtime:" + r.VersionID()}.String()
 }
 
+// VersionOf is the version id of such an ARN.
+func VersionOf(arn string) string {
+	return arn[strings.LastIndexByte(arn, ':')+1:]
+}
+
 // VersionName is what INIT_START prints, e.g. "python:3.13.v1". AWS counts its own
 // releases after the v; here it is the release of the language's version.
 func (r Runtime) VersionName() string {

@@ -42,6 +42,8 @@ type Runtimes interface {
 	// Resolve finds what functions of an identifier run on here. The text of its error
 	// tells the user what to do; runtimes.ErrWrongArchitecture is told apart.
 	Resolve(ctx context.Context, identifier, architecture string) (runtimes.Runtime, error)
+	// ResolveVersion finds one build of it, which may be an earlier one.
+	ResolveVersion(ctx context.Context, identifier, architecture, versionID string) (runtimes.Runtime, error)
 }
 
 // Roles knows execution roles.

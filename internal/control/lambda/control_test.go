@@ -34,6 +34,8 @@ const (
 type runtimesFake struct {
 	mu      sync.Mutex
 	missing map[string]error
+	origin  runtimes.Origin
+	version string
 }
 
 func (r *runtimesFake) Resolve(_ context.Context, identifier, architecture string) (runtimes.Runtime, error) {
@@ -45,7 +47,16 @@ func (r *runtimesFake) Resolve(_ context.Context, identifier, architecture strin
 	if err := r.missing[identifier]; err != nil {
 		return runtimes.Runtime{}, err
 	}
-	return runtimes.Runtime{Identifier: identifier, Architecture: architecture}, nil
+	return runtimes.Runtime{Identifier: identifier, Architecture: architecture, Origin: r.origin, Version: r.version}, nil
+}
+
+// ResolveVersion knows what Resolve finds.
+func (r *runtimesFake) ResolveVersion(ctx context.Context, identifier, architecture, versionID string) (runtimes.Runtime, error) {
+	rt, err := r.Resolve(ctx, identifier, architecture)
+	if err == nil && rt.VersionID() != versionID {
+		err = fmt.Errorf("%w: held to %s", runtimes.ErrNoRuntime, versionID)
+	}
+	return rt, err
 }
 
 func (r *runtimesFake) set(identifier string, err error) {

@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/artifact/runtimes"
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/store"
@@ -173,6 +174,10 @@ func (c *Control) commitNew(ctx context.Context, call *wire.Call, f *record.Func
 // resolveRuntime notes which build of the runtime the function gets. What
 // cannot be resolved has none; the settler says why.
 func (c *Control) resolveRuntime(ctx context.Context, f *record.Function) error {
+	if f.RuntimeUpdate == record.RuntimeManual {
+		_, err := c.runtimes.ResolveVersion(ctx, f.Runtime, f.Architecture, runtimes.VersionOf(f.RuntimeVersionARN))
+		return err
+	}
 	found, err := c.runtimes.Resolve(ctx, f.Runtime, f.Architecture)
 	if err != nil {
 		f.RuntimeVersionARN = ""

@@ -93,6 +93,9 @@ func (c *Control) updateFunctionConfiguration(ctx context.Context, call *wire.Ca
 		if err := mayChange(f, in.RevisionId); err != nil {
 			return nil, err
 		}
+		if set.Runtime != nil && *set.Runtime != f.Runtime && f.RuntimeUpdate == record.RuntimeManual {
+			return nil, invalid("The function is held to a version of %s; set UpdateRuntimeOn to another mode before you change its Runtime.", f.Runtime)
+		}
 		if err := set.apply(f); err != nil {
 			return nil, err
 		}
