@@ -4,15 +4,21 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/store"
 	"github.com/lambdad/lambdad/test/recorded"
 )
+
+const ofDynamoDB = "an answer of DynamoDB"
 
 const elsewhere = "what functions see of queues is held where they run: internal/poller/sqspoller and test/story"
 
 var mappingExceptions = []recorded.Exception{
 	{Case: "test_create_event_source_self_managed", Label: "duplicate-source", Reason: "Kafka is not polled: such sources are refused"},
 	{Case: "test_create_event_source_self_managed", Label: "event-source-mapping", Reason: "Kafka is not polled: such sources are refused"},
-	{Case: "test_event_source_mapping_lifecycle", Label: "update_table_response", Reason: "an answer of DynamoDB"},
+	{Case: "test_event_source_mapping_lifecycle", Label: "update_table_response", Reason: ofDynamoDB},
+	{Case: "lambda_integration_dynamodbstreams", Label: "table", Reason: ofDynamoDB},
+	{Case: "date_time_conversion", Label: "create_event_source_mapping_response", Reason: "the recorder left out the filter"},
 	{Case: "lambda_integration_sqs", Label: "invocation", Reason: elsewhere},
 	{Case: "lambda_integration_sqs", Label: "attempt", Reason: elsewhere},
 	{Case: "lambda_integration_sqs", Label: "events", Reason: elsewhere},
@@ -40,6 +46,19 @@ func (r *recording) mapSource(source string, change object) object {
 	return r.ask(createMapping, merged(object{"FunctionName": recordedFunction, "EventSourceArn": source}, change))
 }
 
+// mapTable makes a mapping of a table's stream as the recorder did.
+func (r *recording) mapTable(change object) object {
+	return r.mapSource(testTable, merged(object{"StartingPosition": "TRIM_HORIZON"}, change))
+}
+
+// failingTo makes one whose failures go to a destination.
+func (r *recording) failingTo(destination string) {
+	r.make(nil)
+	r.match("create_event_source_mapping_response", r.mapTable(object{
+		"BatchSize": 1, "MaximumBatchingWindowInSeconds": 1, "MaximumRetryAttempts": 1, "DestinationConfig": object{"OnFailure": object{"Destination": destination}},
+	}))
+}
+
 // filtered makes mappings with a filter as answered.
 func (r *recording) filtered(label string) {
 	r.make(nil)
@@ -48,6 +67,49 @@ func (r *recording) filtered(label string) {
 }
 
 var mappingScenarios = map[string]scenario{
+	"TestDynamoDBEventSourceMapping::test_deletion_event_source_mapping_with_dynamodb": func(r *recording, _ string) {
+		r.make(nil)
+		r.match("create_event_source_mapping_result", r.mapTable(nil))
+		r.settleAllMappings()
+		r.match("list_event_source_mapping_result", r.ask("ListEventSourceMappings", object{"EventSourceArn": testTable}))
+	},
+	"TestDynamoDBEventSourceMapping::test_disabled_dynamodb_event_source_mapping": func(r *recording, _ string) {
+		r.make(nil)
+		made := r.mapTable(object{"MaximumBatchingWindowInSeconds": 1})
+		r.match("create_event_source_mapping_result", made)
+		r.settleAllMappings()
+		uuid, _ := made["UUID"].(string)
+		r.processed(uuid, "OK")
+		r.match("update_event_source_mapping_result", r.ask(updateMapping, object{"UUID": uuid, "Enabled": false}))
+	},
+	"TestDynamoDBEventSourceMapping::test_dynamodb_event_filter": func(r *recording, parameter string) {
+		if parameter == "date_time_conversion" {
+			return
+		}
+		const label = "create_event_source_mapping_response"
+		r.make(nil)
+		criteria := r.Answers[label].(object)["FilterCriteria"].(object)
+		r.match(label, takenApart(r.T, r.mapTable(object{
+			"BatchSize": 1, "MaximumBatchingWindowInSeconds": 1, "MaximumRetryAttempts": 1, "FilterCriteria": asSent(r.T, criteria),
+		})))
+	},
+	"TestDynamoDBEventSourceMapping::test_dynamodb_invalid_event_filter": func(r *recording, parameter string) {
+		r.make(nil)
+		r.match("exception_event_source_creation", r.mapTable(object{"FilterCriteria": object{"Filters": []object{{"Pattern": parameter}}}}))
+	},
+	"TestDynamoDBEventSourceMapping::test_dynamodb_event_source_mapping_with_sns_on_failure_destination_config": func(r *recording, _ string) {
+		r.failingTo("arn:aws:sns:us-east-1:111111111111:topic")
+	},
+	"TestDynamoDBEventSourceMapping::test_dynamodb_event_source_mapping_with_s3_on_failure_destination": func(r *recording, _ string) {
+		r.failingTo("arn:aws:s3:::bucket")
+	},
+	"TestDynamoDBEventSourceMapping::test_dynamodb_report_batch_item_failures": func(r *recording, _ string) {
+		r.make(nil)
+		r.match("create_event_source_mapping_response", r.mapTable(object{
+			"BatchSize": 3, "MaximumBatchingWindowInSeconds": 1, "MaximumRetryAttempts": 3, "FunctionResponseTypes": []string{"ReportBatchItemFailures"},
+			"DestinationConfig": object{"OnFailure": object{"Destination": testQueue}},
+		}))
+	},
 	"TestLambdaEventSourceMappings::test_create_event_filter_criteria_validation": func(r *recording, _ string) {
 		r.make(nil)
 		r.match("response-with-empty-filters", r.mapSource(testTable, object{"StartingPosition": "LATEST", "FilterCriteria": object{"Filters": []object{}}}))
@@ -183,6 +245,19 @@ var mappingScenarios = map[string]scenario{
 		r.make(nil)
 		r.match("create_event_source_mapping", r.mapSource(testFIFO, object{"FunctionResponseTypes": []string{"ReportBatchItemFailures"}}))
 	},
+}
+
+// processed notes what came of a stream's last batch, as its poller does.
+func (r *recording) processed(uuid, result string) {
+	r.T.Helper()
+	key := record.Scoped{Scope: record.Scope{Account: testAccount, Region: testRegion}, Name: uuid}
+	put, err := record.StreamProgresses.Put(key, &record.StreamProgress{Result: result}, store.Unconditional())
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	if _, err := r.store.Commit(r.T.Context(), put); err != nil {
+		r.T.Fatal(err)
+	}
 }
 
 // asSent writes the patterns of criteria as text again, which the recorder took apart.

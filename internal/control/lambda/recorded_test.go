@@ -88,7 +88,7 @@ func (r *recording) ask(operation string, params object) object {
 		delete(body, member)
 		return url.PathEscape(fmt.Sprint(params[member]))
 	})
-	for _, member := range []string{"Qualifier", "Marker", "MaxItems", "FunctionVersion", "RevisionId", "Arn", "CompatibleRuntime", "CompatibleArchitecture"} {
+	for _, member := range []string{"Qualifier", "Marker", "MaxItems", "FunctionVersion", "RevisionId", "Arn", "CompatibleRuntime", "CompatibleArchitecture", "EventSourceArn"} {
 		inQuery := op.Method != http.MethodPost && op.Method != http.MethodPut || member == "Qualifier"
 		if v, ok := body[member]; ok && inQuery {
 			query.Set(member, fmt.Sprint(v))
