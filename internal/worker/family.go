@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,7 @@ type member struct {
 	index   int
 	name    string
 	started chan error // how its start went
+	running atomic.Bool
 	done    chan struct{}
 	once    sync.Once
 	exit    sandbox.Exit
@@ -217,6 +219,7 @@ func (f *family) take(in io.Reader, kind byte, text string) error {
 func (m *member) path() string { return sandboxLayerDir + "/" + extensionsDir + "/" + m.name }
 
 func (m *member) began(err error) {
+	m.running.Store(err == nil)
 	select {
 	case m.started <- err:
 	default:
@@ -268,6 +271,7 @@ func (f *family) broken() bool {
 
 func (m *member) end(x sandbox.Exit) {
 	m.once.Do(func() {
+		m.running.Store(false)
 		m.exit = x
 		close(m.done)
 	})
@@ -291,6 +295,9 @@ func (m *member) Exit() sandbox.Exit {
 
 // Signal implements sandbox.Program.
 func (m *member) Signal(s syscall.Signal) error {
+	if !m.running.Load() {
+		return os.ErrProcessDone
+	}
 	return m.family.order("K%d %d", m.index, int(s))
 }
 
