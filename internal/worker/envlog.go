@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"sync"
@@ -104,7 +105,7 @@ func (l *envLog) initStart(rt Runtime, phase string) {
 		l.platform(now, textLines{}.initStart(l.line[:0], rt))
 	}
 	if rt.Notice != "" && phase == phaseInit {
-		l.emit(now, rt.Notice+"\n")
+		l.notice(now, rt.Notice)
 	}
 	l.send()
 }
@@ -348,6 +349,23 @@ func (l *envLog) systemLog(now time.Time, level string, rec platform.Record) {
 	l.queued = append(l.queued, telemetry.LogEvent{Time: now, Message: s})
 	l.tail.add(s)
 	l.tail.add("\n")
+}
+
+// notice is a line of lambdad's own, in the form that the log has.
+func (l *envLog) notice(now time.Time, text string) {
+	if !l.json {
+		l.emit(now, text+"\n")
+		return
+	}
+	b, err := json.Marshal(struct {
+		Timestamp string `json:"timestamp"`
+		Level     string `json:"level"`
+		Message   string `json:"message"`
+	}{platform.Time(now), "WARN", text})
+	if err != nil {
+		panic("worker: three strings that cannot be JSON: " + err.Error())
+	}
+	l.application(now, string(b)+"\n")
 }
 
 func (l *envLog) emit(now time.Time, s string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/lambdad/lambdad/internal/record"
@@ -34,5 +35,17 @@ func TestEventsOfOutput(t *testing.T) {
 	want := []string{"a\n", "bc\n", "keeps\rits returns\r\n", "traceback\n  file\n  line\n"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", []string(got), want)
+	}
+}
+
+// TestNotice: what a function runs on instead is told in the log's own form.
+func TestNotice(t *testing.T) {
+	for format, want := range map[string]string{"": "instead\n", logFormatJSON: `"level":"WARN","message":"instead"}` + "\n"} {
+		var got messages
+		l := newEnvLog(&got, slog.New(slog.DiscardHandler), telemetry.LogStreamID{}, &record.Function{Logging: record.Logging{Format: format}})
+		l.initStart(Runtime{Notice: "instead"}, phaseInit)
+		if len(got) != 1 || !strings.HasSuffix(got[0], want) {
+			t.Errorf("%q: %q", format, []string(got))
+		}
 	}
 }

@@ -29,13 +29,13 @@ func (p *process) shutDown(reason string) {
 	}
 	p.session.Interrupt()
 	began := time.Now()
+	p.log.flushTelemetry()
 	if p.family == nil {
 		p.endRuntime(began.Add(shutdownInternal))
 		return
 	}
 	deadline := began.Add(shutdownExternal)
 	p.endRuntime(began.Add(shutdownRuntime))
-	p.log.flushTelemetry()
 	told := p.session.Shutdown(reason, deadline)
 	defer p.family.flush()
 	timer := time.NewTimer(time.Until(deadline))
