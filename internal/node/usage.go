@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/record"
@@ -12,6 +13,10 @@ import (
 // Ephemeral Storage Pricing".
 const tmpFreeMiB = 512
 
+// streamFreeBytes of each streamed answer cost nothing. Source: AWS Lambda pricing, "HTTP
+// Response Stream": the first 6 MB of each request.
+const streamFreeBytes = 6 << 20
+
 // usageMeter is worker's and frontend's door to metering, and to the node's own metrics.
 type usageMeter struct {
 	metrics *invokeMetrics
@@ -21,6 +26,15 @@ type usageMeter struct {
 // Invoked implements worker.Meter.
 func (u *usageMeter) Invoked(m worker.Metered) {
 	u.metrics.Invoked(m)
+	usage := usageOf(&m)
+	u.usage.Add(metering.Key{
+		Account: m.Function.Account, Region: m.Function.Region, Function: m.Function.Name,
+		Version: m.Version, Tenant: m.TenantID, Architecture: m.Architecture,
+	}, &usage)
+}
+
+// usageOf is what an invoke counts for.
+func usageOf(m *worker.Metered) metering.Usage {
 	ms := m.Billed.Milliseconds()
 	usage := metering.Usage{
 		Requests:  1,
@@ -31,6 +45,8 @@ func (u *usageMeter) Invoked(m worker.Metered) {
 		CPUUS:     m.CPU.Microseconds(),
 		BytesOut:  int64(m.BytesOut),
 		PeakMiB:   int64(m.MaxMemoryMiB),
+
+		StreamedBytes: max(0, m.Streamed-streamFreeBytes),
 	}
 	if m.Provisioned {
 		usage.ProvisionedRunMS = usage.MemoryMS
@@ -39,15 +55,16 @@ func (u *usageMeter) Invoked(m worker.Metered) {
 		usage.Inits = 1
 	}
 	if m.Restore > 0 {
-		usage.Restores, usage.RestoreUS, usage.RestoreMiB = 1, m.Restore.Microseconds(), int64(m.MemoryMiB)
+		usage.Restores, usage.RestoreUS = 1, m.Restore.Microseconds()
+		// Source: AWS Lambda pricing, "SnapStart Pricing": Java's costs nothing more.
+		if !strings.HasPrefix(m.Runtime, "java") {
+			usage.RestoreMiB = int64(m.MemoryMiB)
+		}
 	}
 	if m.Status != worker.StatusSuccess {
 		usage.Errors = 1
 	}
-	u.usage.Add(metering.Key{
-		Account: m.Function.Account, Region: m.Function.Region, Function: m.Function.Name,
-		Version: m.Version, Tenant: m.TenantID, Architecture: m.Architecture,
-	}, &usage)
+	return usage
 }
 
 // Provisioned implements assignment.ProvisionMeter.

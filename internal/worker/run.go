@@ -27,31 +27,35 @@ type Metered struct {
 	MaxMemoryMiB int
 	TmpMiB       int    // ephemeral storage
 	BytesOut     int    // of the answer
+	Streamed     int64  // of BytesOut, what was streamed
+	Runtime      string // the function's
 	Provisioned  bool   // it ran in an environment that is kept ready by configuration
 	Status       string // StatusSuccess, ...
 	ErrorType    string
 }
 
+// settleSoonMax is how long an answer may wait for extensions, so that they are through when it is out. Most of
+// them ask for the next event at once.
+const settleSoonMax = 5 * time.Millisecond
+
 // invokeRun is one invoke on its way through an environment, whose turn it holds.
 type invokeRun struct {
-	env      *Environment
-	proc     *process
-	in       *Invocation
-	began    time.Time
-	trace    trace
-	init     time.Duration
-	restore  restoreTook
-	duration time.Duration
-	// When the runtime had answered, and how long extensions then worked on.
-	extensionsBegan time.Time
-	extensionsTook  time.Duration
-	runtimeNext     time.Time           // when the runtime asked for the next invoke; zero: nobody waited for that
-	outcome         *runtimeapi.Outcome // nil when the runtime did not answer
-	status          string
-	errorType       string
-	oom             bool
-	failure         *failure
-	payload         []byte
+	env            *Environment
+	proc           *process
+	in             *Invocation
+	began          time.Time
+	trace          trace
+	init           time.Duration
+	restore        restoreTook
+	duration       time.Duration
+	extensionsTook time.Duration       // beyond runtimeNext
+	runtimeNext    time.Time           // when the runtime asked for the next invoke; zero: nobody waited for that
+	outcome        *runtimeapi.Outcome // nil when the runtime did not answer
+	status         string
+	errorType      string
+	oom            bool
+	failure        *failure
+	payload        []byte
 }
 
 // initAgain runs INIT inside the invoke, with the function's timeout. It
@@ -165,13 +169,26 @@ func (r *invokeRun) finishExtended() Result {
 		res.LogTail = finish()
 		return res
 	}
-	res.Unsettled = true
-	if r.in.WantTail {
+	if r.in.WantTail || r.settleSoon() {
 		res.LogTail = finish()
+		res.Reusable = res.Reusable && r.failure == nil
 		return res
 	}
+	res.Unsettled = true
 	go finish()
 	return res
+}
+
+// settleSoon waits a moment for extensions that were through at once the last time: an invoke that follows
+// closely then has this environment and no other is started.
+func (r *invokeRun) settleSoon() bool {
+	if r.env.slowExtensions {
+		return false
+	}
+	r.proc.session.Release()
+	ctx, cancel := context.WithTimeout(r.proc.ctx, settleSoonMax)
+	defer cancel()
+	return r.proc.session.WaitNext(ctx) == nil
 }
 
 // awaitExtensions waits until the runtime and the extensions ask for the next event. How it ends is for the
@@ -192,7 +209,11 @@ func (r *invokeRun) awaitExtensions() {
 	}
 	err := p.session.WaitNext(p.ctx)
 	p.timer.Stop()
-	r.duration, r.extensionsBegan, r.extensionsTook = time.Since(r.began), began, time.Since(began)
+	r.duration = time.Since(r.began)
+	if !r.runtimeNext.IsZero() {
+		r.extensionsTook = time.Since(r.runtimeNext)
+	}
+	r.env.slowExtensions = time.Since(began) > settleSoonMax
 	if err == nil || p.shuttingDown.Load() {
 		return
 	}
@@ -217,6 +238,7 @@ func (r *invokeRun) finish() []byte {
 			Function: e.fn.ID, Version: e.fn.Version, TenantID: e.tenant, Architecture: e.fn.Architecture, RequestID: r.in.RequestID, Began: r.began,
 			Duration: r.duration, Init: r.init, Restore: r.restore.whole, Billed: rep.billed(), CPU: cpu,
 			MemoryMiB: rep.memoryMiB, MaxMemoryMiB: rep.maxMemoryMiB, TmpMiB: e.fn.TmpMiB, BytesOut: r.bytesOut(),
+			Streamed: r.streamed(), Runtime: e.fn.Runtime,
 			Status: r.status, ErrorType: r.errorType, Provisioned: e.provisioned,
 		})
 	}
@@ -240,16 +262,21 @@ func (r *invokeRun) report() report {
 		began:        r.began,
 		outcome:      r.outcome,
 		runtimeNext:  r.runtimeNext,
+		extensions:   r.extensionsTook,
 	}
 }
 
 // bytesOut is the answer's length, with what was streamed.
 func (r *invokeRun) bytesOut() int {
-	n := len(r.payload)
-	if r.outcome != nil {
-		n += int(r.outcome.Streamed)
+	return len(r.payload) + int(r.streamed())
+}
+
+// streamed is how much of the answer was sent before it was whole.
+func (r *invokeRun) streamed() int64 {
+	if r.outcome == nil {
+		return 0
 	}
-	return n
+	return r.outcome.Streamed
 }
 
 // maxMemoryMiB is the environment's peak; a function that ran out of memory used all of it.

@@ -128,8 +128,8 @@ func (e *ended) follow(ctx context.Context, function string) error {
 	return err
 }
 
-// collectTimeout bounds how long the ends of events are waited for.
-const collectTimeout = time.Minute
+// collectTimeout bounds how long the ends of events are waited for; one that failed comes again after a minute.
+const collectTimeout = 3 * time.Minute
 
 // collect waits for the answers of so many events.
 func (e *ended) collect(ctx context.Context, count int) (answers []clockAnswer, err error) {

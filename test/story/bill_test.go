@@ -99,8 +99,43 @@ func TestBill(t *testing.T) {
 		t.Errorf("after an orderly stop: %v", p)
 	}
 
-	// A year that had no invokes, and who may not ask.
 	h.Run()
+	for _, by := range []string{"account", "function", "version", "tenant", "tag=team"} {
+		if total := rows("--by", by)["total"]; total["requests"] != "6" {
+			t.Errorf("by %s: %v", by, total)
+		}
+		var same struct{ Total map[string]string }
+		if err := json.Unmarshal([]byte(bill("--by", by, "--format", "json")), &same); err != nil || same.Total["requests"] != "6" {
+			t.Errorf("by %s, as JSON: %v: %v", by, same, err)
+		}
+		if text := bill("--by", by); !strings.Contains(text, "\n"+by) && !strings.Contains(text, " "+by+" ") {
+			t.Errorf("by %s, as text:\n%s", by, text)
+		}
+	}
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	for _, span := range [][]string{
+		{"--from", today.AddDate(0, 0, -1).Format(time.DateOnly), "--to", today.AddDate(0, 0, 2).Format(time.DateOnly)},
+		{"--from", today.AddDate(0, 0, -1).Format(time.RFC3339)},
+		{"--from", today.AddDate(0, -2, 0).Format(time.DateOnly), "--by", "account"},
+	} {
+		if total := rows(span...)["total"]; total["requests"] != "6" {
+			t.Errorf("%v: %v", span, total)
+		}
+	}
+	for want, args := range map[string][]string{
+		`--by is "team"`:      {"--by", "team"},
+		`--format is "xml"`:   {"--format", "xml"},
+		`--from is "tuesday"`: {"--from", "tuesday"},
+		"is not before --to":  {"--from", "2026-02-01", "--to", "2026-01-01"},
+		"price table":         {"--prices", "/nonexistent.json"},
+	} {
+		out, err := h.Command(context.Background(), house.Binary(t), append([]string{"bill", "--data", h.Data, "--listen", strings.TrimPrefix(h.Endpoint, "http://")}, args...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%v: %v: %s", args, err, out)
+		}
+	}
+
+	// A year that had no invokes, and who may not ask.
 	if total := rows("--from", "2020-01-01", "--to", "2021-01-01")["total"]; total["requests"] != "0" || total["cost"] != "0.0000000000" {
 		t.Errorf("2020: %v", total)
 	}

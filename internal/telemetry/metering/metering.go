@@ -50,9 +50,10 @@ type Usage struct {
 	InitUS           int64 `json:"initUs,omitempty"`
 	Restores         int64 `json:"restores,omitempty"`
 	RestoreUS        int64 `json:"restoreUs,omitempty"`
-	RestoreMiB       int64 `json:"restoreMiB,omitempty"` // memory size of what was restored
+	RestoreMiB       int64 `json:"restoreMiB,omitempty"` // memory size of what was restored, where that has a price
 	CPUUS            int64 `json:"cpuUs,omitempty"`
 	BytesOut         int64 `json:"bytesOut,omitempty"`
+	StreamedBytes    int64 `json:"streamedBytes,omitempty"` // of BytesOut, what was streamed beyond each answer's first 6 MB
 
 	PeakMiB        int64 `json:"peakMiB,omitempty"`        // the most that one environment used
 	PeakRunning    int64 `json:"peakRunning,omitempty"`    // the most invokes at once
@@ -76,6 +77,7 @@ func (u *Usage) Add(o *Usage) {
 	u.RestoreMiB += o.RestoreMiB
 	u.CPUUS += o.CPUUS
 	u.BytesOut += o.BytesOut
+	u.StreamedBytes += o.StreamedBytes
 	u.PeakMiB = max(u.PeakMiB, o.PeakMiB)
 	u.PeakRunning = max(u.PeakRunning, o.PeakRunning)
 	u.PeakRunningMiB = max(u.PeakRunningMiB, o.PeakRunningMiB)

@@ -61,13 +61,13 @@ func functionOf(l *Line) string {
 
 // Cost is what usage costs, part by part.
 type Cost struct {
-	Requests, Duration, Storage, Provisioned, SnapStart Money
+	Requests, Duration, Storage, Provisioned, SnapStart, Streaming Money
 }
 
 // Total is the sum of all parts.
 func (c *Cost) Total() Money {
 	var sum Money
-	for _, part := range []*Money{&c.Requests, &c.Duration, &c.Storage, &c.Provisioned, &c.SnapStart} {
+	for _, part := range []*Money{&c.Requests, &c.Duration, &c.Storage, &c.Provisioned, &c.SnapStart, &c.Streaming} {
 		sum.add(&part.rat)
 	}
 	return sum
@@ -79,6 +79,7 @@ func (c *Cost) add(o *Cost) {
 	c.Storage.add(&o.Storage.rat)
 	c.Provisioned.add(&o.Provisioned.rat)
 	c.SnapStart.add(&o.SnapStart.rat)
+	c.Streaming.add(&o.Streaming.rat)
 }
 
 // Group is one row of a bill.
@@ -203,6 +204,7 @@ func (l *Line) cost(p *Prices, mibMS *big.Rat) Cost {
 	c.Provisioned.addProduct(gb(u.ProvisionedMS), &a.ProvisionedGBSecond.rat)
 	c.Provisioned.addProduct(gb(u.ProvisionedRunMS), &a.ProvisionedDurationGBSecond.rat)
 	c.SnapStart.addProduct(big.NewRat(u.RestoreMiB, 1024), &p.SnapStartRestoreGB.rat)
+	c.Streaming.addProduct(big.NewRat(u.StreamedBytes, 1<<30), &p.StreamingGB.rat)
 	return c
 }
 

@@ -42,6 +42,7 @@ func TestCosts(t *testing.T) {
 		// 10 GB for an hour provisioned, of which 100 GB-s ran.
 		"provisioned":     {[]Month{{line("000000000000", "f", "x86_64", metering.Usage{ProvisionedMS: 36_000 * gbSecond, ProvisionedRunMS: 100 * gbSecond, MemoryMS: 100 * gbSecond})}}, "0.1509734200"},
 		"restores":        {[]Month{{line("000000000000", "f", "x86_64", metering.Usage{Restores: 1000, RestoreMiB: 1000 * 512})}}, "0.0698999000"},
+		"streamed":        {[]Month{{line("000000000000", "f", "x86_64", metering.Usage{BytesOut: 600 << 30, StreamedBytes: 500 << 30})}}, "4.0000000000"},
 		"no architecture": {[]Month{{line("000000000000", "f", "", metering.Usage{MemoryMS: 1_000_000 * gbSecond})}}, "16.6667000000"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -34,11 +34,13 @@ var columns = []struct {
 	{"cpu_ms", func(g *Group) string { return whole(g.Usage.CPUUS / 1000) }},
 	{"peak_memory_mib", func(g *Group) string { return whole(g.Usage.PeakMiB) }},
 	{"bytes_out", func(g *Group) string { return whole(g.Usage.BytesOut) }},
+	{"streamed_bytes", func(g *Group) string { return whole(g.Usage.StreamedBytes) }},
 	{"cost_requests", func(g *Group) string { return g.Cost.Requests.String() }},
 	{"cost_duration", func(g *Group) string { return g.Cost.Duration.String() }},
 	{"cost_storage", func(g *Group) string { return g.Cost.Storage.String() }},
 	{"cost_provisioned", func(g *Group) string { return g.Cost.Provisioned.String() }},
 	{"cost_snapstart", func(g *Group) string { return g.Cost.SnapStart.String() }},
+	{"cost_streaming", func(g *Group) string { return g.Cost.Streaming.String() }},
 	{"cost", func(g *Group) string { total := g.Cost.Total(); return total.String() }},
 }
 
@@ -65,7 +67,7 @@ func (s *Sheet) text(w io.Writer) error {
 	fmt.Fprintf(out, "%s\trequests\terrors\tthrottles\tGB-seconds\tinits\tCPU s\tpeak MiB\tfor requests\tfor duration\tother\tcost\t\n", s.Bill.By)
 	for _, g := range append(s.Bill.Groups, s.Bill.Total) {
 		var other Money
-		for _, part := range []*Money{&g.Cost.Storage, &g.Cost.Provisioned, &g.Cost.SnapStart} {
+		for _, part := range []*Money{&g.Cost.Storage, &g.Cost.Provisioned, &g.Cost.SnapStart, &g.Cost.Streaming} {
 			other.add(&part.rat)
 		}
 		total := g.Cost.Total()

@@ -35,6 +35,8 @@ type Prices struct {
 	StorageGBSecond Price `json:"storageGBSecond"`
 	// SnapStartRestoreGB is for each GB of memory size that is restored.
 	SnapStartRestoreGB Price `json:"snapStartRestoreGB"`
+	// StreamingGB is for each GB of streamed answers beyond the first 6 MB of each.
+	StreamingGB Price `json:"streamingGB"`
 	// Servers are what the comparison chooses from, the smallest memory first.
 	Servers []Server `json:"servers"`
 }
