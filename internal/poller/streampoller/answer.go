@@ -20,6 +20,11 @@ func verdict(answer []byte, b *Batch, reports bool) (done int, state json.RawMes
 		if state = body["state"]; len(state) == 0 || string(state) == "null" {
 			return 0, nil, false
 		}
+		// As it is kept, which is what its size is measured by.
+		var err error
+		if state, err = json.Marshal(state); err != nil {
+			return 0, nil, false
+		}
 	}
 	if !reports || nothing {
 		return len(b.Records), state, true

@@ -19,6 +19,8 @@ const (
 	// nothing of it is held, and only readScarce records, so that none starves.
 	heldBytesMax = 64 << 20
 	readScarce   = 10
+	// aheadMax is how many records of a shard are known behind the first that is not done. A crash reads them again.
+	aheadMax = 10_000
 	// readEvery is the pause between reads that bring something. Source: Kinesis quotas, five
 	// reads of a shard a second.
 	readEvery = 200 * time.Millisecond
@@ -238,28 +240,36 @@ func NewCore() *Core {
 
 // Step takes one event and returns what is to be done.
 func (c *Core) Step(now time.Time, event any) (effects []any) {
-	touched := c.order // by default all
+	var one *shard // that the event is of
+	all := false
 	switch e := event.(type) {
+	case Read:
+		one = c.read(now, e)
+	case Invoked:
+		one = c.invoked(now, e)
+	case Reported:
+		one = c.reported(e)
 	case Restored:
 		c.restore(e)
 	case Configured:
-		c.config, c.configured = e.Config, true
+		c.config, c.configured, all = e.Config, true, true
 	case Listed:
 		c.listed(now, e)
-	case Read:
-		touched = c.read(now, e)
-	case Invoked:
-		touched = c.invoked(now, e)
-	case Reported:
-		touched = c.reported(e)
+		all = true
 	case Saved:
 		c.saved(now, e)
+		all = true
+	case Tick:
+		all = true
 	case Stopped:
 		c.stopped = true
 	}
 	if c.configured && !c.stopped {
-		for _, s := range touched {
-			effects = c.plan(now, s, effects)
+		if one != nil {
+			effects = c.plan(now, one, effects)
+		}
+		for i := 0; all && i < len(c.order); i++ {
+			effects = c.plan(now, c.order[i], effects)
 		}
 		if !c.listing && !now.Before(c.listNext) {
 			c.listing = true

@@ -108,10 +108,13 @@ func (c *Core) batch(now time.Time, l *lane) *Batch {
 	if b := c.finalBatch(now, s, l); b != nil {
 		return b
 	}
-	n, bytes, full := 0, 0, s.closed
+	n, bytes, full, most := 0, 0, s.closed, batchBytesMax
+	if s.window != nil {
+		most -= len(s.window.State)
+	}
 	for ; n < len(l.waiting); n++ {
 		size := len(l.waiting[n].record.Body) + 1
-		if n == c.config.BatchSize || n > 0 && bytes+size > batchBytesMax || s.window != nil && !s.holds(l.waiting[n].record) {
+		if n == c.config.BatchSize || n > 0 && bytes+size > most || s.window != nil && !s.holds(l.waiting[n].record) {
 			full = true
 			break
 		}
@@ -143,7 +146,7 @@ func (c *Core) newBatch(s *shard) *Batch {
 }
 
 // invoked takes what came of a batch.
-func (c *Core) invoked(now time.Time, e Invoked) []*shard {
+func (c *Core) invoked(now time.Time, e Invoked) *shard {
 	l := c.running[e.Number]
 	if l == nil || l.batch == nil || l.batch.told > 0 {
 		return nil
@@ -155,7 +158,7 @@ func (c *Core) invoked(now time.Time, e Invoked) []*shard {
 	case Throttled, Unavailable:
 		b.wait(now)
 		l.todo = append([]*Batch{b}, l.todo...)
-		return []*shard{s}
+		return s
 	}
 	b.Invokes, b.Last = b.Invokes+1, e
 	switch {
@@ -175,7 +178,7 @@ func (c *Core) invoked(now time.Time, e Invoked) []*shard {
 		c.result(resultFailed)
 		c.fail(now, l, b, e.Outcome == Refused)
 	}
-	return []*shard{s}
+	return s
 }
 
 // fail decides what becomes of a batch that failed: it is halved, tried again, or given up. Halving uses up no
@@ -227,7 +230,7 @@ func (c *Core) giveUp(l *lane, n int, why Condition, effects []any) []any {
 }
 
 // reported goes on behind what was given up.
-func (c *Core) reported(e Reported) []*shard {
+func (c *Core) reported(e Reported) *shard {
 	l := c.running[e.Number]
 	if l == nil || l.batch == nil || l.batch.told == 0 {
 		return nil
@@ -241,7 +244,7 @@ func (c *Core) reported(e Reported) []*shard {
 		l.todo = append([]*Batch{rest}, l.todo...)
 	}
 	c.finish(l, b, b.told)
-	return []*shard{l.shard}
+	return l.shard
 }
 
 func (b *Batch) wait(now time.Time) {

@@ -86,6 +86,9 @@ func (s *shard) idle() bool {
 
 // room is how many records a read may bring: none where a lane has enough for its next batch.
 func (c *Core) room(s *shard) int {
+	if len(s.entries) >= aheadMax {
+		return 0
+	}
 	for _, l := range s.lanes {
 		if len(l.waiting) >= c.config.BatchSize || l.bytes >= batchBytesMax {
 			return 0
@@ -116,12 +119,12 @@ func (s *shard) from() From {
 	case s.place.Position == record.PositionTrimHorizon:
 		return From{Position: record.PositionTrimHorizon}
 	}
-	s.skip = s.place.Since
+	s.skip = s.place.Since.Truncate(time.Millisecond) // streams know no finer times
 	return From{Position: record.PositionAtTimestamp, Since: s.place.Since}
 }
 
 // read takes what a read brought.
-func (c *Core) read(now time.Time, e Read) []*shard {
+func (c *Core) read(now time.Time, e Read) *shard {
 	s := c.shards[e.Shard]
 	if s == nil || !s.reading {
 		return nil
@@ -129,7 +132,7 @@ func (c *Core) read(now time.Time, e Read) []*shard {
 	s.reading, s.readAt = false, s.askedAt
 	if e.Outcome != ReadDone {
 		s.failed(c, now, e.Outcome)
-		return []*shard{s}
+		return s
 	}
 	s.pause, s.iterator, s.closed = pauseFirst, e.Next, e.Next == ""
 	s.empty = len(e.Records) == 0 && !e.Behind
@@ -151,7 +154,7 @@ func (c *Core) read(now time.Time, e Read) []*shard {
 			s.lane(r.Key).add(now, item{r, n})
 		}
 	}
-	return []*shard{s}
+	return s
 }
 
 func (s *shard) failed(c *Core, now time.Time, outcome ReadOutcome) {

@@ -60,7 +60,9 @@ type simWorld struct {
 	running  map[string]int // batches by shard
 	limit    int            // concurrency of the function
 	settled  map[string]int // by key: the number up to which all are settled
-	slow     bool
+	// forgotten are shards that the stream has no more.
+	forgotten map[string]bool
+	stopping  bool
 }
 
 func hashOf(key string) uint32 {
@@ -128,10 +130,23 @@ func sequenceOf(n int) string { return fmt.Sprintf("%09d", n) }
 
 func (w *simWorld) step(event any) {
 	for _, e := range w.core.Step(w.now, event) {
+		if _, ended := event.(Stopped); w.stopping && !ended {
+			switch e.(type) {
+			case List, ReadShard, Invoke, Report:
+				w.t.Fatalf("%T after the end", e)
+			}
+		}
 		switch e := e.(type) {
 		case List:
 			out := Listed{At: w.now, Failed: w.rand.IntN(20) == 0}
 			for _, s := range w.shards {
+				older := func(p string) bool { return !w.forgotten[p] } // what it follows is forgotten first
+				if s.closed && w.rand.IntN(4) == 0 && !slices.ContainsFunc(s.parents, older) && !slices.ContainsFunc(s.records, func(r *simRecord) bool { return !r.settled }) {
+					w.forgotten[s.id] = true
+				}
+				if w.forgotten[s.id] {
+					continue
+				}
 				out.Shards = append(out.Shards, ShardInfo{s.id, s.parents, s.closed})
 			}
 			w.rand.Shuffle(len(out.Shards), func(i, j int) { out.Shards[i], out.Shards[j] = out.Shards[j], out.Shards[i] })
@@ -173,6 +188,9 @@ func (w *simWorld) read(e ReadShard) Read {
 				w.t.Fatalf("%s is read, and %d of its parent is not settled", s.id, r.sequence)
 			}
 		}
+	}
+	if w.forgotten[s.id] {
+		return Read{Shard: e.Shard, Outcome: ReadGone}
 	}
 	switch w.rand.IntN(40) {
 	case 0, 1:
@@ -338,7 +356,7 @@ func (w *simWorld) restart() {
 	for id, place := range w.disk {
 		shards[id] = place
 	}
-	w.core = NewCore()
+	w.core, w.stopping = NewCore(), false
 	w.step(Restored{w.progress, shards})
 	w.step(Configured{w.config})
 }
@@ -347,7 +365,7 @@ func simulate(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 7))
 	w := &simWorld{
 		t: t, rand: r, now: time.Unix(1e9, 0), numbers: map[string]int{}, limit: 1 + r.IntN(12), disk: map[string]record.StreamShard{},
-		settled: map[string]int{},
+		settled: map[string]int{}, forgotten: map[string]bool{},
 	}
 	w.shards = []*simShard{{id: "shardId-000000000000", from: 0, to: hashMax}}
 	w.config = Config{
@@ -416,7 +434,10 @@ func simulate(t *testing.T, seed uint64) {
 		case n == 0 && w.progress.Begun:
 			w.restart()
 			continue
-		case n == 1 && w.config.Tumbling == 0:
+		case n == 2 && w.progress.Begun && !w.stopping: // in order: what runs ends first
+			w.stopping = true
+			w.step(Stopped{})
+		case n == 1 && !w.stopping && w.config.Tumbling == 0:
 			w.config.Lanes = 1 + w.rand.IntN(10)
 			// What runs may still be more than the new factor.
 			if len(w.core.running) == 0 {
@@ -426,6 +447,14 @@ func simulate(t *testing.T, seed uint64) {
 			}
 		}
 		w.step(f.event)
+		if w.stopping && w.core.Idle() {
+			for b, n := range w.busy {
+				if n > 0 {
+					t.Fatalf("it is idle, and a batch with %s runs", b)
+				}
+			}
+			w.restart()
+		}
 	}
 	t.Fatal("records are left after six hours")
 }
