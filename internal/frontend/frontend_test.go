@@ -184,17 +184,18 @@ func TestInvokeRefuses(t *testing.T) {
 		code    string
 		message string
 	}{
-		"missing":         {request("doesnotexist", nil), 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:doesnotexist:$LATEST"},
-		"missing version": {request("f:7", nil), 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:7"},
-		"missing alias":   {request("f", func(in *api.InvocationRequest) { in.Qualifier = wire.Ptr("live") }), 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:live"},
-		"two qualifiers":  {request("f:1", func(in *api.InvocationRequest) { in.Qualifier = wire.Ptr("2") }), 400, "InvalidParameterValueException", "The derived qualifier from the function name does not match the specified qualifier."},
-		"other region":    {request("arn:aws:lambda:eu-west-1:000000000000:function:f", nil), 404, "ResourceNotFoundException", "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')"},
-		"other account":   {request("111111111111:function:f", nil), 403, "AccessDeniedException", "User: arn:aws:iam::000000000000:user/admin is not authorized to perform: lambda:InvokeFunction on resource: arn:aws:lambda:us-east-1:111111111111:function:f because no resource-based policy allows the lambda:InvokeFunction action"},
-		"pending":         {request("pending", nil), 409, "ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Pending"},
-		"failed":          {request("failed", nil), 409, "ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Failed"},
-		"no runtime":      {request("broken", nil), 502, "InvalidRuntimeException", "no python3.99 here"},
-		"event, missing":  {request("gone", func(in *api.InvocationRequest) { in.InvocationType = wire.Ptr("Event") }), 404, "ResourceNotFoundException", ""},
-		"event, not JSON": {request("f", func(in *api.InvocationRequest) { in.InvocationType, in.Payload = wire.Ptr("Event"), []byte("{") }), 400, "InvalidRequestContentException", ""},
+		"missing":          {request("doesnotexist", nil), 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:doesnotexist:$LATEST"},
+		"missing version":  {request("f:7", nil), 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:7"},
+		"latest published": {request("f:$LATEST.PUBLISHED", nil), 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST.PUBLISHED"},
+		"missing alias":    {request("f", func(in *api.InvocationRequest) { in.Qualifier = wire.Ptr("live") }), 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:live"},
+		"two qualifiers":   {request("f:1", func(in *api.InvocationRequest) { in.Qualifier = wire.Ptr("2") }), 400, "InvalidParameterValueException", "The derived qualifier from the function name does not match the specified qualifier."},
+		"other region":     {request("arn:aws:lambda:eu-west-1:000000000000:function:f", nil), 404, "ResourceNotFoundException", "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')"},
+		"other account":    {request("111111111111:function:f", nil), 403, "AccessDeniedException", "User: arn:aws:iam::000000000000:user/admin is not authorized to perform: lambda:InvokeFunction on resource: arn:aws:lambda:us-east-1:111111111111:function:f because no resource-based policy allows the lambda:InvokeFunction action"},
+		"pending":          {request("pending", nil), 409, "ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Pending"},
+		"failed":           {request("failed", nil), 409, "ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Failed"},
+		"no runtime":       {request("broken", nil), 502, "InvalidRuntimeException", "no python3.99 here"},
+		"event, missing":   {request("gone", func(in *api.InvocationRequest) { in.InvocationType = wire.Ptr("Event") }), 404, "ResourceNotFoundException", ""},
+		"event, not JSON":  {request("f", func(in *api.InvocationRequest) { in.InvocationType, in.Payload = wire.Ptr("Event"), []byte("{") }), 400, "InvalidRequestContentException", ""},
 		"event, large": {request("f", func(in *api.InvocationRequest) {
 			in.InvocationType, in.Payload = wire.Ptr("Event"), make([]byte, EventBytesMax+1)
 		}), 413, "RequestTooLargeException", "Request must be smaller than 1048576 bytes for the InvokeFunction operation"},

@@ -16,6 +16,11 @@ import (
 // Latest is the version of a function's unpublished code.
 const Latest = "$LATEST"
 
+// LatestPublished is the version that functions on capacity providers have in Latest's place for their invokes. No
+// function here has one, so it names a version that does not exist. Source: Lambda developer guide,
+// "$LATEST.PUBLISHED version in Lambda Managed Instances".
+const LatestPublished = "$LATEST.PUBLISHED"
+
 // State is a function's life state. Source: Lambda API, FunctionConfiguration.
 type State string
 

@@ -123,7 +123,7 @@ func ParseQualified(name, qualifier string, scope Scope) (Name, error) {
 
 // ValidQualifier reports whether s can be a version or an alias.
 func ValidQualifier(s string) bool {
-	return s == Latest || (validNamePart(s) && !strings.Contains(s, "."))
+	return s == Latest || s == LatestPublished || (validNamePart(s) && !strings.Contains(s, "."))
 }
 
 // validNamePart holds the characters of the model's NamespacedFunctionName. A dot is in the
@@ -143,5 +143,5 @@ func validNamePart(s string) bool {
 
 func badName(s string) *NameError {
 	return &NameError{ErrBadName, fmt.Sprintf("1 validation error detected: Value '%s' at 'functionName' failed to satisfy constraint: "+
-		`Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?`, s)}
+		`Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?`, s)}
 }

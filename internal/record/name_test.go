@@ -16,6 +16,11 @@ func TestParseName(t *testing.T) {
 	}{
 		{"my-fn_1", Name{id, ""}, nil},
 		{"my-fn_1:$LATEST", Name{id, Latest}, nil},
+		{"my-fn_1:$LATEST.PUBLISHED", Name{id, LatestPublished}, nil},
+		{"111111111111:function:my-fn_1:$LATEST.PUBLISHED", Name{id, LatestPublished}, nil},
+		{"arn:aws:lambda:us-east-1:111111111111:function:my-fn_1:$LATEST.PUBLISHED", Name{id, LatestPublished}, nil},
+		{"my-fn_1:$LATEST.OTHER", Name{}, ErrBadName},
+		{"my-fn_1:LATEST.PUBLISHED", Name{}, ErrBadName},
 		{"my-fn_1:7", Name{id, "7"}, nil},
 		{"my-fn_1:live", Name{id, "live"}, nil},
 		{"function:my-fn_1", Name{id, ""}, nil},

@@ -24,6 +24,8 @@ func (c *Control) deleteFunction(ctx context.Context, call *wire.Call, in *api.D
 	case n.Qualifier == record.Latest:
 		// Said even of a function that does not exist (recorded: test_ops_with_arn_qualifier_mismatch).
 		err = invalid("$LATEST version cannot be deleted without deleting the function.")
+	case n.Qualifier == record.LatestPublished:
+		err = notFound(n)
 	case record.IsVersionNumber(n.Qualifier):
 		err = c.deleteVersion(ctx, n)
 	default:

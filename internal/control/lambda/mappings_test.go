@@ -174,6 +174,7 @@ func TestMappingIsRefused(t *testing.T) {
 		{invalidValue, "is not in the Region", on("arn:aws:sqs:eu-west-1:111111111111:q", func(in) {})},
 		{invalidValue, "Function does not exist", func(i in) { i.FunctionName = wire.Ptr("g") }},
 		{invalidValue, "Function does not exist", func(i in) { i.FunctionName = wire.Ptr("f:live") }},
+		{invalidValue, "Function does not exist", func(i in) { i.FunctionName = wire.Ptr("f:$LATEST.PUBLISHED") }},
 		{invalidValue, "NonExistentQueue", on("arn:aws:sqs:us-east-1:111111111111:gone", func(in) {})},
 		{invalidValue, "must be greater than 0 if maximum batch size is greater than 10", func(i in) { i.BatchSize = n(11) }},
 		{invalidValue, "must be greater than 0 if maximum batch size is greater than 10", on(testFIFO, func(i in) { i.BatchSize = n(11) })},

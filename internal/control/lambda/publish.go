@@ -17,7 +17,7 @@ func (c *Control) publishVersion(ctx context.Context, call *wire.Call, in *api.P
 		return nil, err
 	}
 	if in.PublishTo != nil {
-		return nil, refused("PublishTo")
+		return nil, noPublishTo()
 	}
 	var version *record.Function
 	_, err = c.change(ctx, n, func(f *record.Function) ([]store.Write, error) {

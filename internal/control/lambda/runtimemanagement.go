@@ -112,7 +112,7 @@ func (c *Control) getRuntimeManagementConfig(ctx context.Context, call *wire.Cal
 // (an issue of DataBiosphere/azul).
 func (c *Control) runtimeName(call *wire.Call, name, qualifier *string) (record.Name, error) {
 	n, err := c.named(call, name, qualifier)
-	if err == nil && n.Qualifier != "" && !record.ValidVersion(n.Qualifier) {
+	if err == nil && n.Qualifier != "" && n.Qualifier != record.LatestPublished && !record.ValidVersion(n.Qualifier) {
 		return n, invalid("The provided function name %s is invalid. Aliases are not allowed.", n.ARN())
 	}
 	return n, err

@@ -44,7 +44,7 @@ func (u *unenforced) check() error {
 	case u.DurableConfig != nil:
 		return refused("DurableConfig")
 	case value(u.PublishTo) != "":
-		return refused("PublishTo")
+		return noPublishTo()
 	}
 	return nil
 }
@@ -80,6 +80,12 @@ func alphanumeric(s string, upper bool) bool {
 		}
 	}
 	return true
+}
+
+// noPublishTo refuses LATEST_PUBLISHED, the only value: it makes a version that only functions on capacity providers
+// have. Source: Lambda developer guide, "$LATEST.PUBLISHED version in Lambda Managed Instances".
+func noPublishTo() error {
+	return invalid("PublishTo LATEST_PUBLISHED is only supported for functions with a CapacityProviderConfig.")
 }
 
 func refused(setting string) error {

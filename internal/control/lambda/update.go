@@ -143,7 +143,7 @@ func (c *Control) updateFunctionCode(ctx context.Context, call *wire.Call, in *a
 		return nil, otherPackageType(stored.Function)
 	}
 	if in.PublishTo != nil {
-		return nil, refused("PublishTo")
+		return nil, noPublishTo()
 	}
 	// Before the bytes are stored: most refusals need not wait for them.
 	if err := mayChange(stored.Function, in.RevisionId); err != nil {
