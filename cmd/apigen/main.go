@@ -12,6 +12,7 @@ import (
 
 const usage = `usage:
   apigen pin [-source DIR] [-version V] [-models DIR] service/api-version...
+  apigen pin-policies [-source FILE] [-version V] [-models DIR] [-out FILE]
   apigen generate [-models DIR] [-overrides FILE] [-out DIR] [service...]
 `
 
@@ -30,6 +31,8 @@ func run(args []string) error {
 	switch args[0] {
 	case "pin":
 		return runPin(args[1:])
+	case "pin-policies":
+		return runPinPolicies(args[1:])
 	case "generate":
 		return runGenerate(args[1:])
 	}
@@ -49,6 +52,21 @@ func runPin(args []string) error {
 		return fmt.Errorf("pin needs -source, -version and at least one service/api-version")
 	}
 	return pin(pinOptions{Source: *source, Version: *version, Models: *models}, fs.Args())
+}
+
+func runPinPolicies(args []string) error {
+	fs := flag.NewFlagSet("pin-policies", flag.ContinueOnError)
+	source := fs.String("source", "", "moto's iam/aws_managed_policies.py")
+	version := fs.String("version", "", "moto's version")
+	models := fs.String("models", "models", "where SOURCES is kept")
+	out := fs.String("out", "internal/iam/managed/policies.zip", "the archive to write")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if *source == "" || *version == "" {
+		return fmt.Errorf("pin-policies needs -source and -version")
+	}
+	return pinPolicies(policiesOptions{Source: *source, Version: *version, Models: *models, Out: *out})
 }
 
 func runGenerate(args []string) error {

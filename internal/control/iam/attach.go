@@ -64,10 +64,12 @@ func (c *Control) attach(ctx context.Context, who holderName, arn string) error 
 		return err
 	}
 	return c.changeHolder(ctx, who, func(ctx context.Context, h *holder) ([]store.Write, error) {
-		if _, ok := managed.Find(arn); !ok {
+		if m, ok := managed.Find(arn); !ok {
 			if _, _, err := c.findPolicy(ctx, who.account, arn, notAttachable(arn)); err != nil {
 				return nil, err
 			}
+		} else if m.Path == serviceRolePath {
+			return nil, api.NewPolicyNotAttachableException("Cannot attach a Service Role Policy to a Customer Role.")
 		}
 		if slices.Contains(h.grants.Attached, arn) {
 			return nil, nil // attaching twice is no error

@@ -1,14 +1,17 @@
-// Package managed owns the AWS managed policies that lambdad knows: their
-// names, versions and documents. It must never import the directory or the
-// store, because these policies are the same in every account and no caller can
-// change them.
+// Package managed owns the AWS managed policies: their names, versions and
+// documents, as pinned by `apigen pin-policies` (models/SOURCES says from where). It
+// must never import the directory or the store, because these policies are the same
+// in every account and no caller can change them.
 package managed
 
 import (
-	"embed"
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base32"
 	"encoding/json"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -20,74 +23,126 @@ type Policy struct {
 	Name        string
 	Path        string
 	ARN         string
-	ID          string
-	Description string
+	ID          string // AWS's own where it is known, else one that is always the same
+	Description string // "" where it is not known
 	Version     string // the default version's id
 	Created     time.Time
 	Updated     time.Time
-	Document    string
+	Document    string // "" in List
 }
 
-//go:embed policies/*.json
-var files embed.FS
+// arnPrefix is what the ARNs of AWS's own policies begin with; the path follows.
+const arnPrefix = "arn:aws:iam::aws:policy"
 
-// file is the form of an embedded policy.
+// archived holds a file for each policy, by its name: one is read without the others, and all
+// of them together stay compressed.
+//
+//go:embed policies.zip
+var archived []byte
+
+// knownText tells by ARN what the archive's source leaves out.
+//
+//go:embed known.json
+var knownText []byte
+
+// file is the form of an archived policy.
 type file struct {
-	Path        string          `json:"path"`
-	ID          string          `json:"id"`
-	Description string          `json:"description"`
-	Version     string          `json:"version"`
-	Created     time.Time       `json:"created"`
-	Updated     time.Time       `json:"updated"`
-	Document    json.RawMessage `json:"document"`
+	Path     string          `json:"path"`
+	Version  string          `json:"version"`
+	Created  time.Time       `json:"created"`
+	Updated  time.Time       `json:"updated"`
+	Document json.RawMessage `json:"document"`
 }
 
-// all reads the embedded files once, when first asked.
-var all = sync.OnceValue(func() map[string]Policy {
-	m := map[string]Policy{}
-	names, err := files.ReadDir("policies")
+type knownPolicy struct {
+	ID          string `json:"id"`
+	Description string `json:"description"`
+}
+
+// archive is opened once, when first asked.
+var archive = sync.OnceValue(func() map[string]*zip.File {
+	r, err := zip.NewReader(bytes.NewReader(archived), int64(len(archived)))
 	if err != nil {
 		panic("the embedded managed policies cannot be read: " + err.Error())
 	}
-	for _, entry := range names {
-		p, err := read(entry.Name())
-		if err != nil {
-			panic("an embedded managed policy cannot be read: " + err.Error())
-		}
-		m[p.ARN] = p
+	files := make(map[string]*zip.File, len(r.File))
+	for _, f := range r.File {
+		files[f.Name] = f
+	}
+	return files
+})
+
+var known = sync.OnceValue(func() map[string]knownPolicy {
+	m := map[string]knownPolicy{}
+	if err := json.Unmarshal(knownText, &m); err != nil {
+		panic("the embedded ids of managed policies cannot be read: " + err.Error())
 	}
 	return m
 })
 
-func read(name string) (Policy, error) {
-	b, err := files.ReadFile(path.Join("policies", name))
-	if err != nil {
-		return Policy{}, err
-	}
-	var f file
-	if err := json.Unmarshal(b, &f); err != nil {
-		return Policy{}, fmt.Errorf("%s: %w", name, err)
-	}
-	p := Policy{
-		Name: strings.TrimSuffix(name, ".json"), Path: f.Path, ID: f.ID, Description: f.Description, Version: f.Version,
-		Created: f.Created, Updated: f.Updated, Document: string(f.Document),
-	}
-	p.ARN = "arn:aws:iam::aws:policy" + p.Path + p.Name
-	return p, nil
-}
+// found keeps what Find has read: few policies are used, and those again and again.
+var found sync.Map // ARN to Policy
 
 // Find returns the policy with an ARN.
 func Find(arn string) (Policy, bool) {
-	p, ok := all()[arn]
-	return p, ok
+	if !strings.HasPrefix(arn, arnPrefix+"/") {
+		return Policy{}, false
+	}
+	if p, ok := found.Load(arn); ok {
+		return p.(Policy), true
+	}
+	f, ok := archive()[arn[strings.LastIndexByte(arn, '/')+1:]]
+	if !ok {
+		return Policy{}, false
+	}
+	p := read(f)
+	if p.ARN != arn { // of another path
+		return Policy{}, false
+	}
+	found.Store(arn, p)
+	return p, true
 }
 
-// List returns all policies in the order of their names.
-func List() []Policy {
-	out := make([]Policy, 0, len(all()))
-	for _, p := range all() {
-		out = append(out, p)
+// list has no documents.
+var list = sync.OnceValue(func() []Policy {
+	var all []Policy
+	for _, f := range archive() {
+		p := read(f)
+		p.Document = ""
+		all = append(all, p)
 	}
-	slices.SortFunc(out, func(a, b Policy) int { return strings.Compare(a.Name, b.Name) })
-	return out
+	slices.SortFunc(all, func(a, b Policy) int { return strings.Compare(a.Name, b.Name) })
+	return all
+})
+
+// List returns all policies without their documents, in the order of their names.
+func List() []Policy { return slices.Clone(list()) }
+
+// read panics on an archive that is not as the tests have seen it.
+func read(f *zip.File) Policy {
+	r, err := f.Open()
+	if err != nil {
+		panic(fmt.Sprintf("the embedded managed policy %s: %v", f.Name, err))
+	}
+	defer r.Close()
+	var own file
+	if err := json.NewDecoder(r).Decode(&own); err != nil {
+		panic(fmt.Sprintf("the embedded managed policy %s: %v", f.Name, err))
+	}
+	p := Policy{
+		Name: f.Name, Path: own.Path, ARN: arnPrefix + own.Path + f.Name, Version: own.Version,
+		Created: own.Created.UTC(), Updated: own.Updated.UTC(), Document: string(own.Document),
+	}
+	if k, ok := known()[p.ARN]; ok {
+		p.ID, p.Description = k.ID, k.Description
+	} else {
+		p.ID = derivedID(p.ARN)
+	}
+	return p
+}
+
+// derivedID has the form of a managed policy's id. Source: IAM user guide, "Unique identifiers".
+func derivedID(arn string) string {
+	sum := sha256.Sum256([]byte(arn))
+	return "ANPA" + base32.StdEncoding.EncodeToString(sum[:])[:17]
 }
