@@ -63,6 +63,9 @@ type simWorld struct {
 	// forgotten are shards that the stream has no more.
 	forgotten map[string]bool
 	stopping  bool
+	// generation is that of iterators; a table has no AT_TIMESTAMP.
+	generation int
+	table      bool
 }
 
 func hashOf(key string) uint32 {
@@ -179,7 +182,7 @@ func (w *simWorld) delay(ms int) time.Duration {
 	return time.Duration(1+w.rand.IntN(ms)) * time.Millisecond
 }
 
-// read answers a read as a stream does. Iterators are "SHARD/PLACE/TIME" and expire.
+// read answers a read as a stream does. Iterators are "PLACE/GENERATION" and expire.
 func (w *simWorld) read(e ReadShard) Read {
 	s, at := w.shardOf(e.Shard), 0
 	for _, p := range s.parents {
@@ -187,6 +190,9 @@ func (w *simWorld) read(e ReadShard) Read {
 			if !r.settled {
 				w.t.Fatalf("%s is read, and %d of its parent is not settled", s.id, r.sequence)
 			}
+		}
+		if place, ok := w.disk[p]; ok && !place.Ended {
+			w.t.Fatalf("%s is read, and the end of its parent is not kept", s.id)
 		}
 	}
 	if w.forgotten[s.id] {
@@ -196,14 +202,16 @@ func (w *simWorld) read(e ReadShard) Read {
 	case 0, 1:
 		return Read{Shard: e.Shard, Outcome: ReadFailed}
 	case 2:
-		if e.From.Iterator != "" {
-			return Read{Shard: e.Shard, Outcome: ReadExpired}
-		}
+		w.generation++
 	}
 	switch {
 	case e.From.Iterator != "":
-		if _, err := fmt.Sscanf(e.From.Iterator, "%d", &at); err != nil {
+		generation := 0
+		if _, err := fmt.Sscanf(e.From.Iterator, "%d/%d", &at, &generation); err != nil {
 			w.t.Fatal(err)
+		}
+		if generation < w.generation {
+			return Read{Shard: e.Shard, Outcome: ReadExpired}
 		}
 	case e.From.After != "":
 		for at < len(s.records) && sequenceOf(s.records[at].sequence) <= e.From.After {
@@ -211,13 +219,13 @@ func (w *simWorld) read(e ReadShard) Read {
 		}
 	case e.From.Position == record.PositionLatest:
 		at = len(s.records)
-	case e.From.Position == record.PositionAtTimestamp:
+	case e.From.Position == record.PositionAtTimestamp && !w.table:
 		for at < len(s.records) && s.records[at].written.Before(e.From.Since) {
 			at++
 		}
 	}
 	end := min(at+min(e.Limit, 1+w.rand.IntN(30)), len(s.records))
-	out := Read{Shard: e.Shard, Next: fmt.Sprint(end), Behind: end < len(s.records)}
+	out := Read{Shard: e.Shard, Next: fmt.Sprintf("%d/%d", end, w.generation), Behind: end < len(s.records)}
 	for _, r := range s.records[at:end] {
 		out.Records = append(out.Records, Record{Sequence: sequenceOf(r.sequence), Key: r.key, Arrived: r.written, Passes: r.number%9 != 8, Body: make([]byte, 100)})
 		if r.number%9 == 8 {
@@ -268,6 +276,9 @@ func (w *simWorld) invoke(b *Batch) {
 	keys := map[string]bool{}
 	for _, r := range b.Records {
 		keys[r.Key] = true
+		if !w.meant(w.find(r)) {
+			w.t.Fatalf("%s was there before LATEST", r.Sequence)
+		}
 		if b.Window != nil && !r.Arrived.Before(b.Window.End) {
 			w.t.Fatal("a record in a window before its own")
 		}
@@ -334,6 +345,9 @@ func (w *simWorld) save(e Save) {
 					w.t.Fatalf("the place of %s is behind %d, which is not settled", id, r.sequence)
 				}
 			}
+			if place.Window != nil && len(place.Window.State) > stateBytesMax {
+				w.t.Fatal("too large a state is kept")
+			}
 			w.disk[id] = place
 		}
 		if e.Progress != nil {
@@ -365,7 +379,7 @@ func simulate(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 7))
 	w := &simWorld{
 		t: t, rand: r, now: time.Unix(1e9, 0), numbers: map[string]int{}, limit: 1 + r.IntN(12), disk: map[string]record.StreamShard{},
-		settled: map[string]int{}, forgotten: map[string]bool{},
+		settled: map[string]int{}, forgotten: map[string]bool{}, table: r.IntN(2) == 0,
 	}
 	w.shards = []*simShard{{id: "shardId-000000000000", from: 0, to: hashMax}}
 	w.config = Config{
@@ -408,7 +422,8 @@ func simulate(t *testing.T, seed uint64) {
 	}
 	w.restart()
 	for end := w.now.Add(6 * time.Hour); w.now.Before(end); {
-		if w.sequence == writes+w.begun && !slices.ContainsFunc(w.all, func(r *simRecord) bool { return !r.settled }) {
+		if w.sequence == writes+w.begun && !slices.ContainsFunc(w.all, func(r *simRecord) bool { return !r.settled }) &&
+			!slices.ContainsFunc(w.core.order, func(s *shard) bool { return s.window != nil }) {
 			return
 		}
 		if len(w.futures) == 0 {
