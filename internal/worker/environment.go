@@ -47,16 +47,18 @@ type Environment struct {
 
 	// turn is held from an invoke's START line to its REPORT line, and while
 	// freezing: whoever has it has the environment.
-	turn        sync.Mutex
-	initTook    time.Duration // for the first REPORT, then 0
-	startTook   time.Duration // what the environment has cost, and another one would
-	restore     restoreTook   // as well
-	initFailed  bool
-	initFailure initOutcome
-	frozen      bool
-	paused      *telemetryapi.Hub // with frozen; nil where nobody has subscribed
-	usage       sandbox.Usage
-	usageRead   time.Time
+	turn sync.Mutex
+	// slowExtensions: the last invoke's were not through at once.
+	slowExtensions bool
+	initTook       time.Duration // for the first REPORT, then 0
+	startTook      time.Duration // what the environment has cost, and another one would
+	restore        restoreTook   // as well
+	initFailed     bool
+	initFailure    initOutcome
+	frozen         bool
+	paused         *telemetryapi.Hub // with frozen; nil where nobody has subscribed
+	usage          sandbox.Usage
+	usageRead      time.Time
 
 	// idleSince is 0 while an invoke has the environment; unix nanoseconds.
 	idleSince atomic.Int64

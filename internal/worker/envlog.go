@@ -212,6 +212,7 @@ func (l *envLog) end(r *report, f *failure, producedBytes int) []byte {
 		l.platformEvent(now, level, platform.End{RequestID: r.requestID})
 		l.platformEvent(now, level, platform.Report{
 			RequestID: r.requestID, Metrics: r.metrics(), Status: r.status, ErrorType: r.errorType, TenantID: l.tenant, Tracing: r.trace.record(),
+			Spans: r.extensionSpans(),
 		})
 	}
 	if !l.json {

@@ -81,11 +81,8 @@ func TestExtensionsAreTold(t *testing.T) {
 	}, nil)
 	e := h.start(t, extended(3))
 	res := e.Invoke(invocation("1"))
-	if string(res.Payload) != "1" || res.FunctionError != "" || !res.Unsettled || !res.Reusable || !strings.Contains(string(res.LogTail), "REPORT") {
+	if string(res.Payload) != "1" || res.FunctionError != "" || res.Unsettled || !res.Reusable || !strings.Contains(string(res.LogTail), "REPORT") {
 		t.Fatalf("%+v", res)
-	}
-	if !e.Settle() {
-		t.Error("not to be used again")
 	}
 	if event := <-seen; !strings.Contains(event, requestID) || !strings.Contains(event, `"invokedFunctionArn":"arn:aws:lambda:us-east-1:000000000000:function:f"`) {
 		t.Error(event)
@@ -248,11 +245,8 @@ func TestTimeoutCoversExtensions(t *testing.T) {
 		}),
 	}, nil)
 	e := h.start(t, extended(1))
-	if res := e.Invoke(invocation("1")); string(res.Payload) != "1" || res.FunctionError != "" || !strings.Contains(string(res.LogTail), "Task timed out after 1.00 seconds") {
+	if res := e.Invoke(invocation("1")); string(res.Payload) != "1" || res.FunctionError != "" || !strings.Contains(string(res.LogTail), "Task timed out after 1.00 seconds") || res.Reusable {
 		t.Errorf("%+v", res)
-	}
-	if e.Settle() {
-		t.Error("to be used again")
 	}
 	e.Destroy()
 	if lines := h.logs.Messages(); lines[len(lines)-1] != "SHUTDOWN \"timeout\"}\n" {
@@ -348,5 +342,24 @@ func TestInternalExtension(t *testing.T) {
 	e.Destroy()
 	if lines := h.logs.Messages(); !slices.Contains(lines, "EXTENSION\tName: inner\tState: Ready\tEvents: [INVOKE]\n") {
 		t.Errorf("%q", lines)
+	}
+}
+
+func TestExtensionsInJSON(t *testing.T) {
+	h := newExtendedHost(t, map[string]workertest.Main{"": workertest.Runtime(echo), "probe": workertest.Extension("probe", both, obedient), "quiet": workertest.Extension("quiet", `[]`, obedient)}, nil)
+	fn := extended(3)
+	fn.Logging.Format = "JSON"
+	e := h.start(t, fn)
+	e.Invoke(invocation("1"))
+	e.Destroy()
+	lines := strings.Join(h.logs.Messages(), "\n")
+	for _, want := range []string{
+		`"type":"platform.extension","record":{"name":"probe","state":"Ready","events":["INVOKE","SHUTDOWN"]}`,
+		`"type":"platform.extension","record":{"name":"quiet","state":"Ready","events":[]}`,
+		`"spans":[{"name":"extensionOverhead",`,
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("no %s in\n%s", want, lines)
+		}
 	}
 }

@@ -74,6 +74,7 @@ type report struct {
 	began       time.Time
 	outcome     *runtimeapi.Outcome // nil: none
 	runtimeNext time.Time           // when the runtime asked for the next one; zero: not known
+	extensions  time.Duration       // how long extensions worked on then
 }
 
 // billed is the duration AWS bills: INIT and invoke in whole milliseconds,

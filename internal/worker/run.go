@@ -160,23 +160,22 @@ func (r *invokeRun) finishInline() Result {
 // extensions, and the timeout is for both.
 func (r *invokeRun) finishExtended() Result {
 	res := r.result()
-	finish := func() []byte {
-		r.awaitExtensions()
-		r.env.idleSince.Store(time.Now().UnixNano())
-		return r.finish()
-	}
-	if r.failure != nil {
-		res.LogTail = finish()
+	if r.failure == nil && !r.in.WantTail {
+		if res.Unsettled = !r.settleSoon(); !res.Unsettled {
+			r.env.idleSince.Store(time.Now().UnixNano())
+		}
+		go r.finishSettled()
 		return res
 	}
-	if r.in.WantTail || r.settleSoon() {
-		res.LogTail = finish()
-		res.Reusable = res.Reusable && r.failure == nil
-		return res
-	}
-	res.Unsettled = true
-	go finish()
+	res.LogTail = r.finishSettled()
+	res.Reusable = res.Reusable && r.failure == nil && !r.proc.timedOut.Load()
 	return res
+}
+
+func (r *invokeRun) finishSettled() []byte {
+	r.awaitExtensions()
+	r.env.idleSince.Store(time.Now().UnixNano())
+	return r.finish()
 }
 
 // settleSoon waits a moment for extensions that were through at once the last time: an invoke that follows
@@ -188,7 +187,7 @@ func (r *invokeRun) settleSoon() bool {
 	r.proc.session.Release()
 	ctx, cancel := context.WithTimeout(r.proc.ctx, settleSoonMax)
 	defer cancel()
-	return r.proc.session.WaitNext(ctx) == nil
+	return r.proc.session.WaitNext(ctx) == nil && r.proc.timer.Stop()
 }
 
 // awaitExtensions waits until the runtime and the extensions ask for the next event. How it ends is for the

@@ -57,12 +57,14 @@ type Span struct {
 	DurationMs Millis `json:"durationMs"`
 }
 
-// Names of the spans of a RuntimeDone. Source: Lambda developer guide, "Telemetry API Event
-// schema reference", Span.
+// Names of the spans of a RuntimeDone, and of a Report. Source: Lambda developer guide, "Telemetry API Event
+// schema reference", Span; AWS's published runtime interface code for the last one.
 const (
 	SpanResponseLatency  = "responseLatency"
 	SpanResponseDuration = "responseDuration"
 	SpanRuntimeOverhead  = "runtimeOverhead"
+
+	SpanExtensionOverhead = "extensionOverhead"
 )
 
 // Type implements Record.
@@ -92,6 +94,7 @@ func (r RuntimeDone) in(s Schema) any {
 type Report struct {
 	RequestID aws.RequestID `json:"requestId"`
 	Metrics   ReportMetrics `json:"metrics"`
+	Spans     []Span        `json:"spans,omitempty"`
 	Status    string        `json:"status,omitempty"`
 	ErrorType string        `json:"errorType,omitempty"`
 	TenantID  string        `json:"tenantId,omitempty"`
@@ -117,7 +120,7 @@ func (r Report) in(s Schema) any {
 		r.TenantID = ""
 	}
 	if s.Logs() {
-		r.Status, r.ErrorType = "", ""
+		r.Status, r.ErrorType, r.Spans = "", "", nil
 	}
 	return r
 }
