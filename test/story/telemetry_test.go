@@ -1,6 +1,7 @@
 package story
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,37 +37,46 @@ func sinkLayer(t *testing.T, c *house.Client) string {
 	return aws.ToString(out.LayerVersionArn)
 }
 
+// subscribed runs a function with the layer twice, ends its environment, and returns its log.
+func subscribed(t *testing.T, c *house.Client, layer, name, subscription string, variables map[string]string) []string {
+	t.Helper()
+	all := map[string]string{"SUBSCRIPTION": subscription}
+	maps.Copy(all, variables)
+	c.Function(lambda.CreateFunctionInput{
+		FunctionName: &name, Layers: []string{layer}, Timeout: aws.Int32(20), Environment: &types.Environment{Variables: all},
+	}, map[string]string{"app.py": "def handler(event, context):\n    print('handler runs')\n    return event\n"})
+	for range 2 {
+		if a := c.Invoke(name, `1`); a.FunctionError != "" || a.Payload != `1` {
+			t.Fatalf("%+v", a)
+		}
+	}
+	if _, err := c.Lambda.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: &name}); err != nil {
+		t.Fatal(err)
+	}
+	return c.LogLines(name, "sink ends")
+}
+
+// TestTelemetryInGvisor: the listener is in a network that is the sentry's.
+func TestTelemetryInGvisor(t *testing.T) {
+	c := house.Start(t, "--isolation", "gvisor", "--runsc", needRunsc(t)).Client(t)
+	lines := subscribed(t, c, sinkLayer(t, c), "in-gvisor", overHTTP, nil)
+	linesInOrder(t, lines, `sink subscribes: 200 "OK"`, "sink knows that the runtime is done: true", "REPORT", "sink knows that the runtime is done: true", "REPORT", "sink has: platform.initStart", "sink has: platform.report")
+}
+
+const overHTTP = `/2022-07-01/telemetry {"schemaVersion":"2022-12-13","types":["platform","function"],"buffering":{"timeoutMs":25},"destination":{"protocol":"HTTP","URI":"http://sandbox.localdomain:8080"}}`
+
 // TestTelemetry: extensions of a layer get what happens, over HTTP and over TCP, in the form of the schema that
 // they ask for, and the runtime's end of an invoke before their own.
 func TestTelemetry(t *testing.T) {
 	h := house.Start(t)
 	c := h.Client(t)
 	layer := sinkLayer(t, c)
-	const code = "def handler(event, context):\n    print('handler runs')\n    return event\n"
 	run := func(t *testing.T, name, subscription string, variables map[string]string) []string {
 		t.Helper()
-		c := c.With(t)
-		all := map[string]string{"SUBSCRIPTION": subscription}
-		for k, v := range variables {
-			all[k] = v
-		}
-		timeout := int32(10)
-		c.Function(lambda.CreateFunctionInput{
-			FunctionName: &name, Layers: []string{layer}, Timeout: &timeout, Environment: &types.Environment{Variables: all},
-		}, map[string]string{"app.py": code})
-		for range 2 {
-			if a := c.Invoke(name, `1`); a.FunctionError != "" || a.Payload != `1` {
-				t.Fatalf("%+v", a)
-			}
-		}
-		if _, err := c.Lambda.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String(name)}); err != nil {
-			t.Fatal(err)
-		}
-		return c.LogLines(name, "sink ends")
+		return subscribed(t, c.With(t), layer, name, subscription, variables)
 	}
 	t.Run("HTTP", func(t *testing.T) {
-		lines := run(t, "over-http", `/2022-07-01/telemetry {"schemaVersion":"2022-12-13","types":["platform","function"],"buffering":{"timeoutMs":25},"destination":{"protocol":"HTTP","URI":"http://sandbox.localdomain:8080"}}`,
-			map[string]string{"AGAIN": "1"})
+		lines := run(t, "over-http", overHTTP, map[string]string{"AGAIN": "1"})
 		linesInOrder(t, lines, "INIT_START", `sink subscribes: 200 "OK"`, "EXTENSION\tName: sink\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n",
 			"START", `sink subscribes: 403 {"errorMessage":"Telemetry API subscription is closed","errorType":"Telemetry.SubscriptionClosed"}`, "sink knows that the runtime is done: true", "END", "REPORT", "sink knows that the runtime is done: true", "REPORT")
 		linesInOrder(t, lines, "TELEMETRY\tName: sink\tState: Subscribed\tTypes: [Platform, Function]\n")

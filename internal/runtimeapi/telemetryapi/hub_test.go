@@ -393,3 +393,49 @@ func TestFlush(t *testing.T) {
 	h.Flush(ctx) // nobody is left
 	h.Close()
 }
+
+// spoken is a connection on which the listener has said everything.
+type spoken struct {
+	net.Conn
+	*strings.Reader
+}
+
+func (s spoken) Read(p []byte) (int, error) { return s.Reader.Read(p) }
+
+func TestAnswers(t *testing.T) {
+	for said, want := range map[string]struct{ ok, keep bool }{
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK":                                {true, true},
+		"HTTP/1.1 204 No Content\r\n\r\n":                                               {true, true},
+		"HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n":      {true, true},
+		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":     {true, true},
+		"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n":                                  {true, false},
+		"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n":             {true, false},
+		"HTTP/1.1 200 OK\r\n\r\n":                                                       {true, false}, // until the end
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nmore":                              {true, false},
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut":                               {true, false},
+		"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + strings.Repeat("x", 99999): {true, false},
+		"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n":                                  {false, true},
+		"HTTP/1.1 301 Go\r\nLocation: http://example.com/\r\nContent-Length: 0\r\n\r\n": {false, true},
+		"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2*answerMax) + "\r\n\r\n":        {false, false},
+		strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 5) + "HTTP/1.1 200 OK\r\n\r\n":  {false, false},
+		"": {false, false}, "nonsense\r\n\r\n": {false, false},
+	} {
+		keep, err := Destination{Method: "POST"}.answer(spoken{Reader: strings.NewReader(said)})
+		if keep != want.keep || (err == nil) != want.ok {
+			t.Errorf("%.60q: %v, %v", said, keep, err)
+		}
+	}
+}
+
+// FuzzAnswer: whatever a listener says, little of it is read.
+func FuzzAnswer(f *testing.F) {
+	f.Add("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+	f.Add("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n0\r\nX: y\r\n\r\n")
+	f.Fuzz(func(t *testing.T, said string) {
+		all := strings.NewReader(said + strings.Repeat("x", 2*answerMax))
+		Destination{Method: "POST"}.answer(spoken{Reader: all})
+		if read := int(all.Size()) - all.Len(); read > answerMax {
+			t.Errorf("%d bytes were read", read)
+		}
+	})
+}
