@@ -139,11 +139,12 @@ func (a *Assigner) Invoke(fn *record.Function, tenantID string, in *worker.Invoc
 		res := sl.env.Invoke(in)
 		if res.NotReady {
 			// It stays leased, so that this loop meets each such environment once.
-			a.spawn(func() { s.done(sl.id, sl.env.Settle()) })
+			a.settle(s, sl)
 			continue
 		}
 		if res.Unsettled {
-			a.spawn(func() { s.done(sl.id, sl.env.Settle()) })
+			a.running.Add(1)
+			a.settle(s, sl, func() { a.running.Add(-1) })
 			return res, nil
 		}
 		s.done(sl.id, res.Reusable)
@@ -153,6 +154,23 @@ func (a *Assigner) Invoke(fn *record.Function, tenantID string, in *worker.Invoc
 		dead++
 	}
 	return worker.Result{}, fmt.Errorf("%w: %d environments in a row were dead", ErrStart, redeliveries)
+}
+
+// settle gives an environment back when it is through with what it has answered already, and then does the rest. Whoever
+// closes does not wait for that: the host ends what is left.
+func (a *Assigner) settle(s *shard, sl *slot, then ...func()) {
+	settled := make(chan bool, 1)
+	go func() { settled <- sl.env.Settle() }()
+	a.spawn(func() {
+		select {
+		case healthy := <-settled:
+			s.done(sl.id, healthy)
+		case <-a.ctx.Done():
+		}
+		for _, f := range then {
+			f()
+		}
+	})
 }
 
 func (a *Assigner) poolKey(fn *record.Function, tenantID string) PoolKey {
