@@ -41,6 +41,7 @@ type storedFunction struct {
 	CodeSHA256    string `json:"sha,omitempty"`
 	CodeBytes     int64  `json:"size,omitempty"`
 	UnzippedBytes int64  `json:"usize,omitempty"`
+	SigningProf   string `json:"sig,omitempty"`
 
 	// A pointer, so that an empty map and no map stay different.
 	Environment *map[string]string `json:"env,omitempty"` // not since Sealed
@@ -86,7 +87,7 @@ func EncodeFunction(f *Function) ([]byte, error) {
 		Form: functionForm, Account: f.ID.Account, Region: f.ID.Region, Name: f.ID.Name, Version: f.Version,
 		Description: f.Description, Runtime: f.Runtime, RuntimeARN: f.RuntimeVersionARN, RuntimeOn: f.RuntimeUpdate, Handler: f.Handler, Role: f.Role,
 		TimeoutS: f.TimeoutS, MemoryMiB: f.MemoryMiB, TmpMiB: f.TmpMiB, Architecture: f.Architecture,
-		Artifact: f.Artifact, CodeSHA256: f.CodeSHA256, CodeBytes: f.CodeBytes, UnzippedBytes: f.UnzippedBytes,
+		Artifact: f.Artifact, CodeSHA256: f.CodeSHA256, CodeBytes: f.CodeBytes, UnzippedBytes: f.UnzippedBytes, SigningProf: f.SigningProfile,
 		Layers: f.Layers, Image: f.Image, SnapStart: f.SnapStart.ApplyOn, SnapStartDone: f.SnapStart.Optimized, DeadLetterARN: f.DeadLetterARN, Tenancy: f.Tenancy,
 		Logging: storedLogging(f.Logging), TracingMode: f.TracingMode, Tags: f.Tags,
 		State: f.State, StateReason: f.StateReason, StateReasonCode: f.StateReasonCode,
@@ -118,7 +119,7 @@ func DecodeFunction(b []byte) (*Function, error) {
 		ID: FunctionID{s.Account, s.Region, s.Name}, Version: s.Version,
 		Description: s.Description, Runtime: s.Runtime, RuntimeVersionARN: s.RuntimeARN, RuntimeUpdate: s.RuntimeOn, Handler: s.Handler, Role: s.Role,
 		TimeoutS: s.TimeoutS, MemoryMiB: s.MemoryMiB, TmpMiB: s.TmpMiB, Architecture: s.Architecture,
-		Artifact: s.Artifact, CodeSHA256: s.CodeSHA256, CodeBytes: s.CodeBytes, UnzippedBytes: s.UnzippedBytes,
+		Artifact: s.Artifact, CodeSHA256: s.CodeSHA256, CodeBytes: s.CodeBytes, UnzippedBytes: s.UnzippedBytes, SigningProfile: s.SigningProf,
 		Layers: s.Layers, Image: s.Image, SnapStart: SnapStart{ApplyOn: s.SnapStart, Optimized: s.SnapStartDone}, DeadLetterARN: s.DeadLetterARN, Tenancy: s.Tenancy,
 		Logging: Logging(s.Logging), TracingMode: s.TracingMode, Tags: s.Tags,
 		State: s.State, StateReason: s.StateReason, StateReasonCode: s.StateReasonCode,

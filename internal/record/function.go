@@ -83,6 +83,8 @@ type Function struct {
 	CodeBytes  int64
 	// UnzippedBytes counts what the package takes unpacked.
 	UnzippedBytes int64
+	// SigningProfile is the ARN of the signing profile's version that has signed the package, "" for none known.
+	SigningProfile string
 
 	// Image is the code of a function with PackageType Image, which has no Artifact, Runtime or
 	// Handler; nil for a Zip.

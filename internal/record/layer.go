@@ -17,6 +17,8 @@ type LayerVersion struct {
 	CodeSHA256    string `json:"sha"`
 	CodeBytes     int64  `json:"size"`
 	UnzippedBytes int64  `json:"usize"`
+	// SigningProfile is as Function's.
+	SigningProfile string `json:"sig,omitempty"`
 	// Runtimes and Architectures are those that it says it is for: nil when never told, which
 	// AWS shows otherwise than an empty list.
 	Runtimes      []string  `json:"rt"`
@@ -94,4 +96,6 @@ type Layer struct {
 	Artifact      string `json:"art"`
 	CodeBytes     int64  `json:"size"`
 	UnzippedBytes int64  `json:"usize"`
+	// SigningProfile is as Function's.
+	SigningProfile string `json:"sig,omitempty"`
 }

@@ -53,16 +53,16 @@ var (
 	}
 )
 
-// signedBy tells whether a block signs a text with the key of a publisher's certificate. The
+// signedBy tells which publisher's certificate has the key that a block signs a text with, "" for none. The
 // certificates in the block count for nothing: the operator's are the trust.
-func (p Profiles) signedBy(publishers []string, text, block []byte, now time.Time) bool {
+func (p Profiles) signedBy(publishers []string, text, block []byte, now time.Time) string {
 	var outer contentInfo
 	var data signedData
 	if rest, err := asn1.Unmarshal(block, &outer); err != nil || len(rest) > 0 || !outer.Type.Equal(idSignedData) {
-		return false
+		return ""
 	}
 	if rest, err := asn1.Unmarshal(outer.Content.Bytes, &data); err != nil || len(rest) > 0 || len(data.Signers) > signersMax {
-		return false
+		return ""
 	}
 	for _, publisher := range publishers {
 		c := p[publisher]
@@ -71,11 +71,11 @@ func (p Profiles) signedBy(publishers []string, text, block []byte, now time.Tim
 		}
 		for i := range data.Signers {
 			if data.Signers[i].by(c, text) {
-				return true
+				return publisher
 			}
 		}
 	}
-	return false
+	return ""
 }
 
 func (s *signerInfo) by(c *x509.Certificate, text []byte) bool {

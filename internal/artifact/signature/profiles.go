@@ -4,12 +4,17 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
 // Profiles are the certificates of publishers, by the ARN of their signing profile's version.
 type Profiles map[string]*x509.Certificate
+
+// Publishers are the ARNs of all, in order.
+func (p Profiles) Publishers() []string { return slices.Sorted(maps.Keys(p)) }
 
 // ReadProfiles reads ARN=FILE settings; each file has one certificate in PEM.
 func ReadProfiles(settings []string) (Profiles, error) {

@@ -40,48 +40,47 @@ const (
 
 var digests = map[string]crypto.Hash{"SHA-256": crypto.SHA256, "SHA-384": crypto.SHA384, "SHA-512": crypto.SHA512}
 
-// Verify checks a zip archive of at most unzippedMax bytes. Source: JAR File Specification, "Signed
+// Verify checks a zip archive of at most unzippedMax bytes, and tells who of the publishers signed it. Source: JAR File Specification, "Signed
 // JAR File": the manifest has each file's digest, a signature file the manifest's, and the block beside it
 // is signed. Stricter than that: each file must be signed, and each that was signed be there.
-func (p Profiles) Verify(archive io.ReaderAt, size, unzippedMax int64, publishers []string, now time.Time) error {
+func (p Profiles) Verify(archive io.ReaderAt, size, unzippedMax int64, publishers []string, now time.Time) (by string, err error) {
 	r, err := zip.NewReader(archive, size)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrTampered, err)
+		return "", fmt.Errorf("%w: %w", ErrTampered, err)
 	}
 	s := signed{meta: map[string]*zip.File{}}
 	for _, f := range r.File {
 		if err := s.sort(f); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if len(s.signatures) == 0 {
-		return ErrUnsigned
+		return "", ErrUnsigned
 	}
 	manifest, err := s.checkFiles(unzippedMax)
 	if err != nil {
-		return err
+		return "", err
 	}
-	trusted := false
 	for _, name := range s.signatures {
 		text, err := read(s.meta[name])
 		if err != nil {
-			return err
+			return "", err
 		}
 		if err := checkManifest(text, manifest); err != nil {
-			return err
+			return "", err
 		}
-		if block := s.blockOf(name); block != nil && !trusted {
+		if block := s.blockOf(name); block != nil && by == "" {
 			der, err := read(block)
 			if err != nil {
-				return err
+				return "", err
 			}
-			trusted = p.signedBy(publishers, text, der, now)
+			by = p.signedBy(publishers, text, der, now)
 		}
 	}
-	if !trusted {
-		return ErrUntrusted
+	if by == "" {
+		return "", ErrUntrusted
 	}
-	return nil
+	return by, nil
 }
 
 // signed is an archive in its parts.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -157,12 +158,12 @@ func TestVerify(t *testing.T) {
 				}), []string{ours}, now, ErrTampered},
 				{"nonsense", []byte("nonsense"), []string{ours}, now, ErrTampered},
 			} {
-				err := p.Verify(bytes.NewReader(c.archive), int64(len(c.archive)), most, c.publishers, c.now)
-				if !errors.Is(err, c.want) {
-					t.Errorf("%s: %v, want %v", c.name, err, c.want)
+				by, err := p.Verify(bytes.NewReader(c.archive), int64(len(c.archive)), most, c.publishers, c.now)
+				if !errors.Is(err, c.want) || (by != "") != (err == nil) || by != "" && !slices.Contains(c.publishers, by) {
+					t.Errorf("%s: %q, %v, want %v", c.name, by, err, c.want)
 				}
 			}
-			if err := p.Verify(bytes.NewReader(whole), int64(len(whole)), 10, []string{ours}, now); !errors.Is(err, ErrTampered) {
+			if _, err := p.Verify(bytes.NewReader(whole), int64(len(whole)), 10, []string{ours}, now); !errors.Is(err, ErrTampered) {
 				t.Errorf("larger than allowed: %v", err)
 			}
 		})
@@ -187,7 +188,7 @@ func FuzzVerify(f *testing.F) {
 		if _, _, err := sections(text); err != nil && !errors.Is(err, ErrTampered) {
 			t.Error(err)
 		}
-		if (Profiles{}).signedBy([]string{ours}, text, block, time.Time{}) {
+		if (Profiles{}).signedBy([]string{ours}, text, block, time.Time{}) != "" {
 			t.Error("nobody is trusted")
 		}
 	})

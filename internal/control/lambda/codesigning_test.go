@@ -13,7 +13,47 @@ import (
 // signaturesFake says of every archive the same.
 type signaturesFake struct{ said error }
 
-func (s *signaturesFake) Verify(io.ReaderAt, int64, int64, []string, time.Time) error { return s.said }
+const testProfile = "arn:aws:signer:us-east-1:111111111111:/signing-profiles/p"
+
+func (s *signaturesFake) Verify(_ io.ReaderAt, _, _ int64, publishers []string, _ time.Time) (string, error) {
+	if s.said != nil {
+		return "", s.said
+	}
+	return publishers[0], nil
+}
+
+func (s *signaturesFake) Publishers() []string { return []string{testProfile} }
+
+// TestSigningProfiles: who signed code and layers is shown, of code without a config too.
+func TestSigningProfiles(t *testing.T) {
+	judge := &signaturesFake{}
+	h := newHouse(t, func(o *Options) { o.Signatures = judge })
+	layer, err := h.h.PublishLayerVersion(t.Context(), call(), &api.PublishLayerVersionRequest{LayerName: wire.Ptr("l"), Content: &api.LayerVersionContentInput{ZipFile: zipOf(t, map[string]string{"a": "b"})}})
+	if err != nil || *layer.Content.SigningProfileVersionArn != testProfile || layer.Content.SigningJobArn != nil {
+		t.Fatalf("%+v, %v", layer, err)
+	}
+	in := createRequest(t, "f")
+	in.Layers = []string{*layer.LayerVersionArn}
+	made, err := h.h.CreateFunction(t.Context(), call(), in)
+	if err != nil || *made.SigningProfileVersionArn != testProfile || *made.Layers[0].SigningProfileVersionArn != testProfile {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	h.settleAll()
+	got, err := h.h.GetFunction(t.Context(), call(), &api.GetFunctionRequest{FunctionName: wire.Ptr("f")})
+	if err != nil || *got.Configuration.SigningProfileVersionArn != testProfile || got.Configuration.SigningJobArn != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if v, err := h.h.PublishVersion(t.Context(), call(), &api.PublishVersionRequest{FunctionName: wire.Ptr("f")}); err != nil || *v.SigningProfileVersionArn != testProfile {
+		t.Errorf("%+v, %v", v, err)
+	}
+	judge.said = signature.ErrUnsigned
+	if out, err := h.h.UpdateFunctionCode(t.Context(), call(), &api.UpdateFunctionCodeRequest{FunctionName: wire.Ptr("f"), ZipFile: zipOf(t, map[string]string{"c": "d"})}); err != nil || out.SigningProfileVersionArn != nil {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if c := h.configuration("f:1"); *c.SigningProfileVersionArn != testProfile {
+		t.Errorf("%+v", c)
+	}
+}
 
 // TestCodeSigningPolicies deploys code with each verdict under each policy.
 func TestCodeSigningPolicies(t *testing.T) {

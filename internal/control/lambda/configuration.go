@@ -76,6 +76,7 @@ func (c *Control) listed(ctx context.Context, call *wire.Call, f *record.Functio
 		out.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: wire.Ptr(f.DeadLetterARN)}
 	}
 	out.Environment = c.shownEnvironment(ctx, call, f)
+	out.SigningProfileVersionArn = unlessEmpty(f.SigningProfile)
 	out.KMSKeyArn = unlessEmpty(f.KMSKeyARN)
 	return out
 }

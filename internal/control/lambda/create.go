@@ -96,6 +96,7 @@ func (c *Control) createCode(ctx context.Context, f *record.Function, in *api.Cr
 		return err
 	}
 	setCode(f, zip)
+	f.SigningProfile = c.publisherOf(in.Code.ZipFile)
 	if err := checkUnzipped(f); err != nil {
 		c.maybeGarbage()
 		return err

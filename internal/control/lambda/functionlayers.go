@@ -67,7 +67,7 @@ func (c *Control) layerFor(ctx context.Context, call *wire.Call, f *record.Funct
 			return record.Layer{}, err
 		}
 	}
-	return record.Layer{ARN: arn, Artifact: v.Artifact, CodeBytes: v.CodeBytes, UnzippedBytes: v.UnzippedBytes}, nil
+	return record.Layer{ARN: arn, Artifact: v.Artifact, CodeBytes: v.CodeBytes, UnzippedBytes: v.UnzippedBytes, SigningProfile: v.SigningProfile}, nil
 }
 
 // checkUnzipped holds code and layers together to the bound of a package.
@@ -93,7 +93,7 @@ func documents(p record.Policy) []string {
 func shownLayers(f *record.Function) []api.Layer {
 	var out []api.Layer
 	for _, l := range f.Layers {
-		out = append(out, api.Layer{Arn: wire.Ptr(l.ARN), CodeSize: wire.Ptr(l.CodeBytes)})
+		out = append(out, api.Layer{Arn: wire.Ptr(l.ARN), CodeSize: wire.Ptr(l.CodeBytes), SigningProfileVersionArn: unlessEmpty(l.SigningProfile)})
 	}
 	return out
 }

@@ -18,8 +18,10 @@ import (
 
 // Signatures knows publishers. signature.Profiles is one.
 type Signatures interface {
-	// Verify returns nil if one of the publishers signed an archive; else signature's error kinds.
-	Verify(archive io.ReaderAt, size, unzippedMax int64, publishers []string, now time.Time) error
+	// Verify tells which of the publishers signed an archive; else signature's error kinds.
+	Verify(archive io.ReaderAt, size, unzippedMax int64, publishers []string, now time.Time) (string, error)
+	// Publishers are all that are known.
+	Publishers() []string
 }
 
 func signingKey(id record.FunctionID) record.Qualified {
@@ -170,7 +172,7 @@ func (c *Control) checkSigned(config *record.CodeSigningConfig, id record.Functi
 	if c.signatures != nil {
 		verifier = c.signatures
 	}
-	err := verifier.Verify(archive, size, artifact.UnzippedBytesMax, config.Publishers, c.now())
+	_, err := verifier.Verify(archive, size, artifact.UnzippedBytesMax, config.Publishers, c.now())
 	switch {
 	case err == nil:
 		return nil
@@ -184,6 +186,20 @@ func (c *Control) checkSigned(config *record.CodeSigningConfig, id record.Functi
 		c.log.Warn("code is deployed whose signature is not trusted, because its code signing config only warns", "function", id.ARN(), "error", err)
 		return nil
 	}
+}
+
+// publisherOf is who signed a package, "" for nobody known: what functions and layers show as
+// SigningProfileVersionArn, whether or not a code signing config asks for it. There are no signing jobs
+// here, and so no SigningJobArn.
+func (c *Control) publisherOf(zip []byte) string {
+	if c.signatures == nil || len(c.signatures.Publishers()) == 0 {
+		return ""
+	}
+	by, err := c.signatures.Verify(bytes.NewReader(zip), int64(len(zip)), artifact.UnzippedBytesMax, c.signatures.Publishers(), c.now())
+	if err != nil {
+		return ""
+	}
+	return by
 }
 
 // reason is an error of the signature's without its room.

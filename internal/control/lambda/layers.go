@@ -44,7 +44,7 @@ func (c *Control) publishLayerVersion(ctx context.Context, call *wire.Call, in *
 		return nil, err
 	}
 	v := &record.LayerVersion{
-		Description: value(in.Description), Artifact: string(zip.Digest), CodeSHA256: zip.Digest.Base64(), CodeBytes: zip.Bytes, UnzippedBytes: zip.UnzippedBytes,
+		Description: value(in.Description), Artifact: string(zip.Digest), CodeSHA256: zip.Digest.Base64(), CodeBytes: zip.Bytes, UnzippedBytes: zip.UnzippedBytes, SigningProfile: c.publisherOf(in.Content.ZipFile),
 		Runtimes: in.CompatibleRuntimes, Architectures: in.CompatibleArchitectures, License: value(in.LicenseInfo), Created: c.now(),
 	}
 	if id.Version, err = c.putLayerVersion(ctx, id, v); err != nil {
@@ -261,6 +261,7 @@ func (c *Control) shownLayer(call *wire.Call, id record.LayerID, v *record.Layer
 	return &api.GetLayerVersionResponse{
 		Content: &api.LayerVersionContentOutput{
 			Location: wire.Ptr(c.signer.location(call.Endpoint, artifact.Digest(v.Artifact))), CodeSha256: wire.Ptr(v.CodeSHA256), CodeSize: wire.Ptr(v.CodeBytes),
+			SigningProfileVersionArn: unlessEmpty(v.SigningProfile),
 		},
 		LayerArn: wire.Ptr(layer.ARN()), LayerVersionArn: wire.Ptr(id.ARN()), Description: wire.Ptr(v.Description), CreatedDate: wire.Ptr(created(v)),
 		Version: wire.Ptr(int64(id.Version)), CompatibleRuntimes: v.Runtimes, CompatibleArchitectures: v.Architectures, LicenseInfo: unlessEmpty(v.License),

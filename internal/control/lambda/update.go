@@ -231,7 +231,11 @@ func (c *Control) takeUpdate(ctx context.Context, f *record.Function, in *api.Up
 			return nil, err
 		}
 	}
-	return func(f *record.Function) { setCode(f, zip) }, nil
+	by := c.publisherOf(in.ZipFile)
+	return func(f *record.Function) {
+		setCode(f, zip)
+		f.SigningProfile = by
+	}, nil
 }
 
 // publishedSame returns the last published version if it has the code and the settings
