@@ -113,6 +113,10 @@ func (c *caller) streamingURL(ctx context.Context, name string) (string, error) 
 	if err != nil {
 		return "", err
 	}
+	_, err = c.lambda.AddPermission(ctx, &lambda.AddPermissionInput{FunctionName: &name, StatementId: aws.String("invoke"), Action: aws.String("lambda:InvokeFunction"), Principal: aws.String("*")})
+	if err != nil {
+		return "", err
+	}
 	out, err := c.lambda.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: &name, AuthType: types.FunctionUrlAuthTypeNone, InvokeMode: types.InvokeModeResponseStream})
 	if err != nil {
 		return "", err

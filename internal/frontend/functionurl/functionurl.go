@@ -214,8 +214,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t *target) {
 	respond(w, answer.Payload, cors)
 }
 
-// admit authenticates where the URL wants it, and authorises. It returns the body without the
-// framing of a signed stream.
+// admit authenticates where the URL wants it, and authorises: since October 2025 a URL wants both
+// rights (source: Lambda developer guide, "Control access to Lambda function URLs"). It returns
+// the body without the framing of a signed stream.
 func (h *Handler) admit(r *http.Request, call *wire.Call, t *target, body []byte) ([]byte, error) {
 	if t.key.Qualifier != record.Latest {
 		if _, ok := h.opts.Aliases.Get(t.key); !ok {
@@ -232,14 +233,23 @@ func (h *Handler) admit(r *http.Request, call *wire.Call, t *target, body []byte
 			body = id.Payload
 		}
 	}
-	access := iam.Access{
-		Action: "lambda:InvokeFunctionUrl", Resource: t.name().ARN(), Owner: t.key.ID.Account,
-		Conditions: map[string][]string{"lambda:FunctionUrlAuthType": {t.url.AuthType}},
-	}
+	var policies []string
 	if p, ok := h.opts.Policies.Get(t.key); ok {
-		access.ResourcePolicies = []string{p.Document}
+		policies = []string{p.Document}
 	}
-	return body, h.opts.Authority.AuthorizeAccess(r.Context(), call, access)
+	for _, right := range []struct{ action, key, value string }{
+		{"lambda:InvokeFunctionUrl", "lambda:FunctionUrlAuthType", t.url.AuthType},
+		{"lambda:InvokeFunction", "lambda:InvokedViaFunctionUrl", "true"},
+	} {
+		access := iam.Access{
+			Action: right.action, Resource: t.name().ARN(), Owner: t.key.ID.Account, ResourcePolicies: policies,
+			Conditions: map[string][]string{right.key: {right.value}},
+		}
+		if err := h.opts.Authority.AuthorizeAccess(r.Context(), call, access); err != nil {
+			return nil, err
+		}
+	}
+	return body, nil
 }
 
 // fail answers for a function that did not run.

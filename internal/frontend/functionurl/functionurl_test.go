@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -27,9 +28,9 @@ var fn = record.FunctionID{Account: "000000000000", Region: "us-east-1", Name: "
 // world is everything around a handler.
 type world struct {
 	handler *Handler
-	signed  bool // the authenticator knows the caller
-	deny    bool
-	asked   iam.Access
+	signed  bool   // the authenticator knows the caller
+	deny    string // the action that is denied
+	asked   []iam.Access
 	policy  *record.Policy
 	answer  frontend.Answer
 	err     error
@@ -44,8 +45,8 @@ func (w *world) Authenticate(*http.Request, []byte, string, wire.Protocol) (wire
 }
 
 func (w *world) AuthorizeAccess(_ context.Context, _ *wire.Call, access iam.Access) error {
-	w.asked = access
-	if w.deny {
+	w.asked = append(w.asked, access)
+	if w.deny == access.Action {
 		return errors.New("denied")
 	}
 	return nil
@@ -187,6 +188,7 @@ func TestResponses(t *testing.T) {
 		"cookies":    {`{"statusCode":200,"cookies":["a=1","b=2"]}`, "", 200, http.Header{"Set-Cookie": {"a=1", "b=2"}}},
 		"base64":     {`{"statusCode":200,"body":"AP8=","isBase64Encoded":true,"headers":{"content-type":"image/png"}}`, "\x00\xff", 200, http.Header{"Content-Type": {"image/png"}}},
 		"no content": {`{"statusCode":204}`, "", 204, nil},
+		"a prelude":  {"{\"statusCode\":201,\"headers\":{\"X-A\":\"b\"}}\x00\x00\x00\x00\x00\x00\x00\x00body", "{\"statusCode\":201,\"headers\":{\"X-A\":\"b\"}}\x00\x00\x00\x00\x00\x00\x00\x00body", 200, http.Header{"X-A": nil}},
 		"bad base64": {`{"statusCode":200,"body":"!","isBase64Encoded":true}`, "Internal Server Error", 502, nil},
 		"bad status": {`{"statusCode":99}`, "Internal Server Error", 502, nil},
 		"injection":  {`{"statusCode":200,"headers":{"X-A":"b\r\nX-B: c","Bad Name":"x","Content-Length":"9"},"body":"x"}`, "x", 200, http.Header{"X-A": nil, "X-B": nil, "Bad Name": nil, "Content-Length": {"1"}}},
@@ -237,20 +239,29 @@ func TestWhoMay(t *testing.T) {
 	}
 	forbidden("unsigned", httptest.NewRequest("GET", at, nil))
 	forbidden("an alias that is gone", httptest.NewRequest("GET", record.FunctionURLPath+"gone/", nil))
-	w.signed, w.deny = true, true
-	forbidden("signed and denied", httptest.NewRequest("GET", at, nil))
-	w.deny, w.policy = false, &record.Policy{Document: "{}"}
+	w.signed = true
+	for _, w.deny = range []string{"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"} {
+		forbidden("signed and denied "+w.deny, httptest.NewRequest("GET", at, nil))
+	}
+	w.asked, w.deny, w.policy = nil, "", &record.Policy{Document: "{}"}
 	w.do(httptest.NewRequest("GET", at, nil))
 	identity := w.event["requestContext"].(map[string]any)["authorizer"].(map[string]any)["iam"].(map[string]any)
 	if identity["userArn"] != "arn:aws:iam::000000000000:user/u" || identity["accessKey"] != "AKIA" {
 		t.Errorf("the function sees %v", identity)
 	}
-	if w.asked.Action != "lambda:InvokeFunctionUrl" || w.asked.Resource != fn.ARN() || len(w.asked.ResourcePolicies) != 1 || w.asked.Conditions["lambda:FunctionUrlAuthType"][0] != "AWS_IAM" {
+	want := []iam.Access{
+		{Action: "lambda:InvokeFunctionUrl", Conditions: map[string][]string{"lambda:FunctionUrlAuthType": {"AWS_IAM"}}},
+		{Action: "lambda:InvokeFunction", Conditions: map[string][]string{"lambda:InvokedViaFunctionUrl": {"true"}}},
+	}
+	for i := range want {
+		want[i].Resource, want[i].Owner, want[i].ResourcePolicies = fn.ARN(), fn.Account, []string{"{}"}
+	}
+	if !reflect.DeepEqual(w.asked, want) {
 		t.Errorf("asked %+v", w.asked)
 	}
 	w.do(httptest.NewRequest("GET", record.FunctionURLPath+"live/", nil))
-	if w.asked.Resource != fn.QualifiedARN("live") {
-		t.Errorf("asked for %s", w.asked.Resource)
+	if last := w.asked[len(w.asked)-1]; last.Resource != fn.QualifiedARN("live") {
+		t.Errorf("asked for %s", last.Resource)
 	}
 }
 

@@ -51,11 +51,14 @@ type envelope struct {
 	IsBase64Encoded bool                       `json:"isBase64Encoded"`
 }
 
-// respond makes a function's answer into a response: what is no envelope is the body itself.
+// respond makes a function's answer into a response: what is no envelope is the body itself. So is
+// what a function streams to a URL that buffers, prelude and all: it is not JSON, and BUFFERED knows
+// no preludes (source: Lambda developer guide, "Invoking a response streaming enabled function using
+// Lambda function URLs": such a URL calls Invoke; middy's "Streamify Response" sees 200 there,
+// whatever the prelude says).
 func respond(w http.ResponseWriter, payload []byte, cors http.Header) {
 	var e envelope
-	dec := json.NewDecoder(bytes.NewReader(payload))
-	if trimmed := bytes.TrimLeft(payload, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' || dec.Decode(&e) != nil || e.StatusCode == nil {
+	if trimmed := bytes.TrimLeft(payload, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' || json.Unmarshal(payload, &e) != nil || e.StatusCode == nil {
 		write(w, http.StatusOK, "application/json", inferred(payload))
 		return
 	}

@@ -101,6 +101,7 @@ except client.exceptions.ResourceNotFoundException:
 
 # The function's URL.
 client.add_permission(FunctionName="streams", StatementId="all", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE")
+client.add_permission(FunctionName="streams", StatementId="invoke", Action="lambda:InvokeFunction", Principal="*")
 url = client.create_function_url_config(FunctionName="streams", AuthType="NONE", InvokeMode="RESPONSE_STREAM")["FunctionUrl"]
 endpoint = urllib.parse.urlsplit(client.meta.endpoint_url)
 
