@@ -86,6 +86,16 @@ func FunctionImages(t testing.TB) (one, two v1.Image) {
 	return of("1"), of("2")
 }
 
+// WithFiles is the image with a layer of executable files over it.
+func WithFiles(t testing.TB, image v1.Image, files map[string]string) v1.Image {
+	t.Helper()
+	over, err := mutate.AppendLayers(image, imageLayer(t, files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return over
+}
+
 // Registry is an empty one, without TLS, until the test ends.
 func Registry(t testing.TB) (host string) {
 	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))

@@ -18,8 +18,13 @@ import (
 // extensionLayer publishes a layer with an extension.
 func extensionLayer(t *testing.T, c *house.Client, name, content string) string {
 	t.Helper()
+	return layerOf(t, c, name, map[string]string{"extensions/" + name + "*": content})
+}
+
+func layerOf(t *testing.T, c *house.Client, name string, files map[string]string) string {
+	t.Helper()
 	out, err := c.Lambda.PublishLayerVersion(t.Context(), &lambda.PublishLayerVersionInput{
-		LayerName: &name, Content: &types.LayerVersionContentInput{ZipFile: house.Zip(t, map[string]string{"extensions/" + name + "*": content})},
+		LayerName: &name, Content: &types.LayerVersionContentInput{ZipFile: house.Zip(t, files)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -67,26 +72,60 @@ func linesInOrder(t *testing.T, lines []string, want ...string) {
 	}
 }
 
+const echo = "import os\nprint('handler loaded')\ndef handler(event, context):\n    print('handler runs')\n    return event\n"
+
+// watched runs a function with an extension from its INIT to its Shutdown phase.
+func watched(t *testing.T, c *house.Client, layer string) {
+	t.Helper()
+	name := probed(c, "watched", layer, "", echo, 60)
+	if a := c.Invoke(name, `{"a":1}`); a.FunctionError != "" || a.Payload != `{"a": 1}` {
+		t.Fatalf("%+v", a)
+	}
+	c.Invoke(name, `2`)
+	if _, err := c.Lambda.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: &name}); err != nil {
+		t.Fatal(err)
+	}
+	lines := c.LogLines(name, "probe: SHUTDOWN")
+	linesInOrder(t, lines, "INIT_START", `probe registered: {"functionName":"watched","functionVersion":"$LATEST","handler":"app.handler","accountId":"000000000000"}`,
+		"probe sees handler:  region: us-east-1\n", "EXTENSION\tName: probe\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n",
+		"START", "probe: INVOKE", "END", "REPORT", "START", "REPORT", "probe: SHUTDOWN spindown true")
+	linesInOrder(t, lines, "handler loaded", "EXTENSION", "START", "handler runs", "END")
+}
+
+// TestExtensionsInGvisor: no driver knows of extensions, so what works in one works in all.
+func TestExtensionsInGvisor(t *testing.T) {
+	c := house.Start(t, "--isolation", "gvisor", "--runsc", needRunsc(t)).Client(t)
+	layer := extensionLayer(t, c, "probe", goExtension(t))
+	watched(t, c, layer)
+	if got := c.Invoke(probed(c, "crash", layer, "crash", echo, 60), `1`).JSON(t); got["errorType"] != "Extension.Crash" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestExtensions(t *testing.T) {
 	h := house.Start(t)
 	c := h.Client(t)
 	layer := extensionLayer(t, c, "probe", goExtension(t))
-	echo := "import os\nprint('handler loaded')\ndef handler(event, context):\n    print('handler runs')\n    return event\n"
 
-	t.Run("events", func(t *testing.T) {
+	t.Run("events", func(t *testing.T) { watched(t, c.With(t), layer) })
+	t.Run("a script", func(t *testing.T) {
 		c := c.With(t)
-		name := probed(c, "watched", layer, "", echo, 10)
-		if a := c.Invoke(name, `{"a":1}`); a.FunctionError != "" || a.Payload != `{"a": 1}` {
-			t.Fatalf("%+v", a)
+		name := probed(c, "scripted", layerOf(t, c, "scripted", map[string]string{
+			"extensions/wrapper*": "#!/bin/sh\necho wrapper starts\nPROBE_NAME=wrapper exec /opt/tools/probe\n", "tools/probe*": goExtension(t),
+		}), "", echo, 10)
+		c.Invoke(name, `1`)
+		linesInOrder(t, c.LogLines(name, "REPORT RequestId"), "wrapper starts", "probe registered", "EXTENSION\tName: wrapper\tState: Ready", "probe: INVOKE", "REPORT")
+	})
+	t.Run("an image", func(t *testing.T) {
+		c := c.With(t)
+		one, _ := house.FunctionImages(t)
+		uri := house.Registry(t) + "/extended:latest"
+		house.PushImage(t, uri, house.WithFiles(t, one, map[string]string{"opt/extensions/probe": goExtension(t)}))
+		imageFunction(t, c, "imaged", uri)
+		if a := c.Invoke("imaged", `{"n":1}`); a.FunctionError != "" {
+			t.Fatal(a.Payload)
 		}
-		c.Invoke(name, `2`)
-		if _, err := c.Lambda.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: &name}); err != nil {
-			t.Fatal(err)
-		}
-		lines := c.LogLines(name, "probe: SHUTDOWN")
-		linesInOrder(t, lines, "INIT_START", `probe registered: {"functionName":"watched","functionVersion":"$LATEST","handler":"app.handler","accountId":"000000000000"}`,
-			"probe sees handler:  region: us-east-1\n", "handler loaded", "EXTENSION\tName: probe\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n",
-			"START", "probe: INVOKE", "END", "REPORT", "START", "REPORT", "probe: SHUTDOWN spindown true")
+		linesInOrder(t, c.LogLines("imaged", "REPORT RequestId"), "probe registered", "EXTENSION\tName: probe\tState: Ready", "probe: INVOKE", "REPORT")
 	})
 	for _, tc := range []struct {
 		deed, errorType, message, state string

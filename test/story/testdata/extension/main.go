@@ -15,6 +15,9 @@ import (
 
 func main() {
 	name := filepath.Base(os.Args[0])
+	if own := os.Getenv("PROBE_NAME"); own != "" { // from a script of that name
+		name = own
+	}
 	deed := os.Getenv("PROBE")
 	if deed == "crash" {
 		fmt.Println("probe crashes")
