@@ -109,12 +109,17 @@ func (l *envLog) closed() {
 func (l *envLog) runtimeDone(r *report, producedBytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.events() {
-		now := time.Now()
-		l.flushPartial(now)
-		l.runtimeDoneLocked(now, r, producedBytes)
-		l.send()
-	}
+	now := time.Now()
+	l.flushPartial(now)
+	l.runtimeDoneLocked(now, r, producedBytes)
+	l.send()
+}
+
+// hasSubscribers reports whether anybody has subscribed.
+func (l *envLog) hasSubscribers() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.telemetry.hub != nil
 }
 
 // runtimeDoneLocked is told once for each invoke.

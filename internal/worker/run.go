@@ -184,10 +184,28 @@ func (r *invokeRun) settleSoon() bool {
 	if r.env.slowExtensions {
 		return false
 	}
-	r.proc.session.Release()
 	ctx, cancel := context.WithTimeout(r.proc.ctx, settleSoonMax)
 	defer cancel()
+	r.awaitRuntime(ctx)
 	return r.proc.session.WaitNext(ctx) == nil && r.proc.timer.Stop()
+}
+
+// awaitRuntime waits until the runtime asks for the next invoke, and tells those who have subscribed to telemetry: they may
+// wait for that before they are through themselves.
+func (r *invokeRun) awaitRuntime(ctx context.Context) {
+	p := r.proc
+	p.session.Release()
+	if !r.runtimeNext.IsZero() || p.session.WaitRuntime(ctx) != nil {
+		return
+	}
+	r.runtimeNext = time.Now()
+	if !r.env.log.hasSubscribers() {
+		return
+	}
+	p.drain()
+	rep := r.report()
+	rep.duration = time.Since(r.began)
+	r.env.log.runtimeDone(&rep, r.bytesOut())
 }
 
 // awaitExtensions waits until the runtime and the extensions ask for the next event. How it ends is for the
@@ -197,15 +215,8 @@ func (r *invokeRun) awaitExtensions() {
 	if r.failure != nil {
 		return
 	}
-	p.session.Release()
 	began, payload := time.Now(), r.payload
-	if p.session.WaitRuntime(p.ctx) == nil {
-		r.runtimeNext = time.Now()
-		p.drain()
-		rep := r.report()
-		rep.duration = time.Since(r.began)
-		r.env.log.runtimeDone(&rep, r.bytesOut())
-	}
+	r.awaitRuntime(p.ctx)
 	err := p.session.WaitNext(p.ctx)
 	p.timer.Stop()
 	r.duration = time.Since(r.began)
