@@ -267,7 +267,39 @@ func TestTooManyExtensions(t *testing.T) {
 	if _, _, started, _, _ := h.driver.Counts(); started != 0 {
 		t.Error("something was started")
 	}
+	if res := e.Invoke(invocation("1")); !strings.Contains(string(res.Payload), "Extension.LaunchError") {
+		t.Errorf("%s", res.Payload)
+	}
 	if lines := h.logs.Messages(); !slices.Contains(lines, "EXTENSION\tName: x10\tState: LaunchError\tEvents: []\tError Type: TooManyExtensions\n") {
+		t.Errorf("%q", lines)
+	}
+}
+
+// TestExtensionsHoldINIT: it ends when all of them ask for an event, or in time.
+func TestExtensionsHoldINIT(t *testing.T) {
+	h := newExtendedHost(t, map[string]workertest.Main{
+		"": workertest.Runtime(echo),
+		"idle": func(ctx context.Context, p *workertest.Proc) sandbox.Exit {
+			c, err := workertest.Dial(ctx, p.API)
+			if err != nil {
+				return sandbox.Exit{Code: 1}
+			}
+			defer c.Close()
+			if _, err := c.Register("idle", `[]`); err != nil {
+				return sandbox.Exit{Code: 2}
+			}
+			<-ctx.Done()
+			return sandbox.Exit{}
+		},
+	}, func(o *worker.Options) { o.InitTimeout = 100 * time.Millisecond })
+	e := h.start(t, extended(1))
+	if status, _ := e.InitFailure(); status != worker.StatusTimeout {
+		t.Error(status)
+	}
+	if res := e.Invoke(invocation("1")); !strings.Contains(string(res.Payload), "Sandbox.Timedout") {
+		t.Errorf("%s", res.Payload)
+	}
+	if lines := h.logs.Messages(); !slices.Contains(lines, "EXTENSION\tName: idle\tState: Registered\tEvents: []\n") {
 		t.Errorf("%q", lines)
 	}
 }

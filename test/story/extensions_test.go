@@ -217,6 +217,45 @@ func TestExtensions(t *testing.T) {
 		}
 		linesInOrder(t, c.LogLines(name, "probe: SHUTDOWN"), "Task timed out", "REPORT", "probe: SHUTDOWN timeout true")
 	})
+	t.Run("out of memory", func(t *testing.T) {
+		c := c.With(t)
+		name := probed(c, "hungry", layer, "", "def handler(event, context):\n    return len([bytearray(b'x') * (1 << 20) for _ in range(event)])\n", 30)
+		got := c.Invoke(name, `512`).JSON(t)
+		if os.Geteuid() == 0 && got["errorType"] != "Runtime.OutOfMemory" { // others may have no control groups
+			t.Errorf("%+v", got)
+		}
+		linesInOrder(t, c.LogLines(name, "probe: SHUTDOWN"), "REPORT", "probe: SHUTDOWN failure true")
+	})
+	t.Run("the function ends its parent", func(t *testing.T) {
+		c := c.With(t)
+		name := probed(c, "orphan", layer, "", "import os, signal, time\ndef handler(event, context):\n    os.kill(os.getppid(), signal.SIGKILL)\n    time.sleep(20)\n", 30)
+		if got := c.Invoke(name, `1`).JSON(t); got["errorType"] != "Runtime.ExitError" || !strings.HasSuffix(got["errorMessage"].(string), "signal: killed") {
+			t.Errorf("%+v", got)
+		}
+		if got := c.Invoke(name, `1`).JSON(t); got["errorType"] != "Runtime.ExitError" {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("SnapStart", func(t *testing.T) {
+		c := c.With(t)
+		name := c.Function(lambda.CreateFunctionInput{
+			FunctionName: aws.String("snapped"), Layers: []string{layer}, SnapStart: &types.SnapStart{ApplyOn: types.SnapStartApplyOnPublishedVersions},
+		}, map[string]string{"app.py": echo})
+		out, err := c.Lambda.PublishVersion(t.Context(), &lambda.PublishVersionInput{FunctionName: &name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		version := name + ":" + aws.ToString(out.Version)
+		c.WaitActive(version)
+		if a := c.Invoke(version, `1`); a.FunctionError != "" {
+			t.Error(a.Payload)
+		}
+		got, err := c.Lambda.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: &version})
+		if err != nil || got.SnapStart.OptimizationStatus != types.SnapStartOptimizationStatusOff {
+			t.Error(got, err)
+		}
+		linesInOrder(t, c.LogLines(name, "REPORT RequestId"), "EXTENSION", "probe: INVOKE", "REPORT")
+	})
 	t.Run("not executable", func(t *testing.T) {
 		c := c.With(t)
 		name := probed(c, "script", extensionLayer(t, c, "script", "#!/nowhere/sh\n"), "", echo, 10)
