@@ -1,5 +1,5 @@
 // Package compat drives a whole lambdad with the AWS clients that people use, unmodified:
-// the aws CLI, boto3, the AWS SDK for Go and Terraform.
+// the aws CLI, boto3, the AWS SDKs for Go and JavaScript, and Terraform.
 package compat
 
 import (
