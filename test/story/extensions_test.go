@@ -35,11 +35,17 @@ func layerOf(t *testing.T, c *house.Client, name string, files map[string]string
 // goExtension builds the extension of testdata.
 func goExtension(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "probe")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./testdata/extension")
+	return goProgram(t, "./testdata/extension")
+}
+
+// goProgram builds a program of testdata that runs anywhere.
+func goProgram(t *testing.T, source string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "program")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, source)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the extension: %v\n%s", err, out)
+		t.Fatalf("build %s: %v\n%s", source, err, out)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
