@@ -325,8 +325,9 @@ func (e *Environment) Settle() bool {
 	}
 	if p.extended() { // the last invoke goes on until its REPORT
 		e.turn.Lock()
-		defer e.turn.Unlock()
-		if p.gone() || p.timedOut.Load() {
+		over := p.gone() || p.timedOut.Load()
+		e.turn.Unlock()
+		if over {
 			return false
 		}
 	}
@@ -377,11 +378,7 @@ func (e *Environment) dropProcess() {
 	e.proc = nil
 	e.mu.Unlock()
 	if p != nil {
-		reason := runtimeapi.ShutdownFailure
-		if p.timedOut.Load() {
-			reason = runtimeapi.ShutdownTimeout
-		}
-		p.shutDown(reason)
+		p.shutDown(p.reason())
 		p.close(e.worker)
 	}
 }

@@ -99,11 +99,14 @@ func extensionsIn(layer string) (names, folders []string, err error) {
 	return names, folders, nil
 }
 
+// extensionPath is where a sandbox has an extension.
+func extensionPath(name string) string { return sandboxLayerDir + "/" + extensionsDir + "/" + name }
+
 // extend has the extensions started, and the runtime by what starts them.
 func (e *Environment) extend(spec *sandbox.StartSpec) {
 	argv := []string{extenderPath, strconv.Itoa(len(e.extensions))}
 	for _, name := range e.extensions {
-		argv = append(argv, filepath.Join(sandboxLayerDir, extensionsDir, name))
+		argv = append(argv, extensionPath(name))
 	}
 	argv = append(append(argv, strconv.Itoa(len(withheldVariables))), withheldVariables...)
 	dir := spec.Dir
@@ -115,9 +118,9 @@ func (e *Environment) extend(spec *sandbox.StartSpec) {
 }
 
 // newFamilyProcess is newProcess for what extend prepared: the program that is watched over is the runtime.
-func (e *Environment) newFamilyProcess(box sandbox.Sandbox, program sandbox.Program, session Session) *process {
+func (e *Environment) newFamilyProcess(box sandbox.Sandbox, program sandbox.Program, session Session, runtime string) *process {
 	usage := func() (sandbox.Usage, error) { return box.Usage(context.Background()) }
-	f := newFamily(program, usage, session, e.log, e.extensions)
+	f := newFamily(program, usage, session, e.log, e.extensions, runtime)
 	p := e.newProcess(box, f.runtime, session)
 	p.family = f
 	return p

@@ -49,6 +49,7 @@ type member struct {
 	family  *family
 	index   int
 	name    string
+	path    string     // of its program
 	started chan error // how its start went
 	running atomic.Bool
 	done    chan struct{}
@@ -73,11 +74,11 @@ var (
 )
 
 // newFamily is of a program that has just been started.
-func newFamily(box sandbox.Program, usage func() (sandbox.Usage, error), session Session, log *envLog, names []string) *family {
+func newFamily(box sandbox.Program, usage func() (sandbox.Usage, error), session Session, log *envLog, names []string, runtime string) *family {
 	f := &family{box: box, usage: usage, session: session, log: log, faulted: make(chan struct{}), answered: make(chan struct{}, 1)}
-	f.runtime = f.member(0, "")
+	f.runtime = f.member(0, "", runtime)
 	for i, name := range names {
-		f.extensions = append(f.extensions, f.member(i+1, name))
+		f.extensions = append(f.extensions, f.member(i+1, name, extensionPath(name)))
 	}
 	go func() {
 		<-box.Done()
@@ -88,8 +89,8 @@ func newFamily(box sandbox.Program, usage func() (sandbox.Usage, error), session
 	return f
 }
 
-func (f *family) member(index int, name string) *member {
-	return &member{family: f, index: index, name: name, started: make(chan error, 1), done: make(chan struct{})}
+func (f *family) member(index int, name, path string) *member {
+	return &member{family: f, index: index, name: name, path: path, started: make(chan error, 1), done: make(chan struct{})}
 }
 
 func (f *family) members() []*member { return append([]*member{f.runtime}, f.extensions...) }
@@ -203,7 +204,7 @@ func (f *family) take(in io.Reader, kind byte, text string) error {
 		if err != nil {
 			return errFamilyLine
 		}
-		m.began(&launchError{&sandbox.ExecError{Path: m.path(), Err: syscall.Errno(errno)}, m})
+		m.began(&launchError{&sandbox.ExecError{Path: m.path, Err: syscall.Errno(errno)}, m})
 	case 'X':
 		status, err := strconv.ParseUint(second, 10, 32)
 		if err != nil {
@@ -215,8 +216,6 @@ func (f *family) take(in io.Reader, kind byte, text string) error {
 	}
 	return nil
 }
-
-func (m *member) path() string { return sandboxLayerDir + "/" + extensionsDir + "/" + m.name }
 
 func (m *member) began(err error) {
 	m.running.Store(err == nil)

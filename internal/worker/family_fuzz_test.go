@@ -24,7 +24,7 @@ func FuzzFamilyLine(f *testing.F) {
 		session := &mute{line: ours}
 		log := newEnvLog(unlogged{}, slog.New(slog.DiscardHandler), telemetry.LogStreamID{}, &record.Function{})
 		box := &member{done: make(chan struct{})}
-		fam := newFamily(box, func() (sandbox.Usage, error) { return sandbox.Usage{}, nil }, session, log, []string{"probe"})
+		fam := newFamily(box, func() (sandbox.Usage, error) { return sandbox.Usage{}, nil }, session, log, []string{"probe"}, "/bootstrap")
 		go func() { _, _ = io.Copy(io.Discard, theirs) }()
 		heard := make(chan struct{})
 		go func() {

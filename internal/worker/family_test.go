@@ -191,6 +191,32 @@ func TestExtensionFailures(t *testing.T) {
 	}
 }
 
+// TestRuntimeBesideExtensions: a runtime that fails is told of as without extensions, which are told of it.
+func TestRuntimeBesideExtensions(t *testing.T) {
+	for name, tc := range map[string]struct {
+		runtime         workertest.Main
+		errorType, text string
+	}{
+		"not there": {nil, "Runtime.InvalidEntrypoint", "fork/exec /bootstrap: no such file or directory"},
+		"ends":      {func(context.Context, *workertest.Proc) sandbox.Exit { return sandbox.Exit{Code: 7} }, "Runtime.ExitError", "Runtime exited with error: exit status 7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newExtendedHost(t, map[string]workertest.Main{"": tc.runtime, "probe": workertest.Extension("probe", both, obedient)}, nil)
+			e := h.start(t, extended(3))
+			if _, errorType := e.InitFailure(); errorType != tc.errorType {
+				t.Error(errorType)
+			}
+			if res := e.Invoke(invocation("1")); !strings.Contains(string(res.Payload), tc.text) {
+				t.Errorf("%s", res.Payload)
+			}
+			e.Destroy()
+			if n := strings.Count(strings.Join(h.logs.Messages(), ""), `SHUTDOWN "failure"`); n != 2 {
+				t.Errorf("told %d times of the end: %q", n, h.logs.Messages())
+			}
+		})
+	}
+}
+
 // TestExtensionEndsTheInvoke: with the extension's own words, unless the answer is out already.
 func TestExtensionEndsTheInvoke(t *testing.T) {
 	for name, answers := range map[string]bool{"before the answer": false, "after the answer": true} {

@@ -42,7 +42,7 @@ func (e *Environment) launch(ctx context.Context, argv []string) (*process, erro
 	if len(e.extensions) == 0 {
 		return e.newProcess(box, program, session), nil
 	}
-	return e.newFamilyProcess(box, program, session), nil
+	return e.newFamilyProcess(box, program, session, argv[0]), nil
 }
 
 // function is what extensions are told of it.

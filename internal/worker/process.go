@@ -50,6 +50,7 @@ type process struct {
 
 	family       *family     // nil without external extensions
 	internal     atomic.Bool // internal ones have registered
+	initFailed   atomic.Bool
 	shuttingDown atomic.Bool
 
 	closeOnce sync.Once
@@ -146,6 +147,7 @@ func (p *process) waitReady(began time.Time, limit time.Duration) initOutcome {
 		o.text, o.errorType, o.oom = p.exitText()
 		p.awaitOutput()
 	}
+	p.initFailed.Store(o.status != StatusSuccess)
 	return o
 }
 

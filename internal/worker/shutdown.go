@@ -75,7 +75,7 @@ func (p *process) reason() string {
 	switch {
 	case p.timedOut.Load():
 		return runtimeapi.ShutdownTimeout
-	case p.gone():
+	case p.gone(), p.initFailed.Load():
 		return runtimeapi.ShutdownFailure
 	}
 	return runtimeapi.ShutdownSpindown
