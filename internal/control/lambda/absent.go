@@ -13,6 +13,12 @@ func absent[In, Out any](_ context.Context, _ *wire.Call, _ *In) (*Out, error) {
 	return nil, notThere()
 }
 
+// unknownToken answers for a token that nobody was given. These operations have no ResourceNotFoundException in
+// their model.
+func unknownToken[In, Out any](_ context.Context, _ *wire.Call, _ *In) (*Out, error) {
+	return nil, invalid("The provided token is not valid: there is no such durable execution.")
+}
+
 // unmakeable refuses to make one.
 func unmakeable[In, Out any](what string) func(context.Context, *wire.Call, *In) (*Out, error) {
 	return func(context.Context, *wire.Call, *In) (*Out, error) { return nil, refused(what) }
@@ -32,14 +38,14 @@ func setAbsent(h *api.Handlers) {
 	h.PutFunctionScalingConfig = unmakeable[api.PutFunctionScalingConfigRequest, api.PutFunctionScalingConfigResponse]("FunctionScalingConfig")
 	h.GetFunctionScalingConfig = absent
 
-	h.CheckpointDurableExecution = absent
+	h.CheckpointDurableExecution = unknownToken
 	h.GetDurableExecution = absent
 	h.GetDurableExecutionHistory = absent
-	h.GetDurableExecutionState = absent
+	h.GetDurableExecutionState = unknownToken
 	h.StopDurableExecution = absent
-	h.SendDurableExecutionCallbackFailure = absent
-	h.SendDurableExecutionCallbackHeartbeat = absent
-	h.SendDurableExecutionCallbackSuccess = absent
+	h.SendDurableExecutionCallbackFailure = unknownToken
+	h.SendDurableExecutionCallbackHeartbeat = unknownToken
+	h.SendDurableExecutionCallbackSuccess = unknownToken
 }
 
 // listDurableExecutionsByFunction finds none: no function here is durable.

@@ -122,6 +122,33 @@ func TestCodeSigningPolicies(t *testing.T) {
 	}
 }
 
+// TestSignedLayers: layers are judged when a function is given them.
+func TestSignedLayers(t *testing.T) {
+	judge := &signaturesFake{}
+	h := newHouse(t, func(o *Options) { o.Signatures = judge })
+	made, err := h.h.CreateCodeSigningConfig(t.Context(), call(), &api.CreateCodeSigningConfigRequest{
+		AllowedPublishers: &api.AllowedPublishers{SigningProfileVersionArns: []string{testProfile}}, CodeSigningPolicies: &api.CodeSigningPolicies{UntrustedArtifactOnDeployment: wire.Ptr("Enforce")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer, err := h.h.PublishLayerVersion(t.Context(), call(), &api.PublishLayerVersionRequest{LayerName: wire.Ptr("l"), Content: &api.LayerVersionContentInput{ZipFile: zipOf(t, map[string]string{"a": "b"})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := createRequest(t, "f")
+	in.CodeSigningConfigArn = made.CodeSigningConfig.CodeSigningConfigArn
+	if _, err := h.h.CreateFunction(t.Context(), call(), in); err != nil {
+		t.Fatal(err)
+	}
+	h.settleAll()
+	for said, code := range map[error]string{signature.ErrUntrusted: "CodeVerificationFailedException", signature.ErrTampered: "InvalidCodeSignatureException"} {
+		judge.said = said
+		_, err := h.h.UpdateFunctionConfiguration(t.Context(), call(), &api.UpdateFunctionConfigurationRequest{FunctionName: wire.Ptr("f"), Layers: []string{*layer.LayerVersionArn}})
+		wantFault(t, err, code, "cannot deploy")
+	}
+}
+
 // TestNobodyIsTrusted: without a configured publisher nothing passes Enforce.
 func TestNobodyIsTrusted(t *testing.T) {
 	h := newHouse(t)

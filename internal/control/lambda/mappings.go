@@ -119,7 +119,7 @@ func (c *Control) updateEventSourceMapping(ctx context.Context, call *wire.Call,
 			}
 		}
 	}
-	return nil, errNoDuplicate
+	return nil, api.NewResourceConflictException("The operation cannot be performed at this time. An update is in progress for resource: " + value(in.UUID))
 }
 
 // moveMapping checks a mapping's target, which may be a new one that it claims.
