@@ -149,6 +149,7 @@ func (f *firecracker) start(ctx context.Context, c config, s *saved) (*fireMachi
 		m.clear()
 		return nil, err
 	}
+	followed(ctx, m.pid())
 	if m.api, err = dialAPI(ctx, inside+apiName, m.done); err != nil {
 		_, err = m.orEnd(err)
 		return nil, err
@@ -251,6 +252,7 @@ func (m *fireMachine) lent(file *os.File) string {
 func (m *fireMachine) serial() io.ReadWriteCloser { return m.line }
 func (m *fireMachine) ended() <-chan struct{}     { return m.done }
 func (m *fireMachine) said() string               { return m.console.String() }
+func (m *fireMachine) pid() int                   { return m.process.Pid }
 
 // kill is by a handle that is the process's own, never another's number.
 func (m *fireMachine) kill() { _ = m.process.Kill() }

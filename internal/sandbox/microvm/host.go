@@ -145,7 +145,7 @@ func programState(program string) string {
 }
 
 func (h *hostSide) tryBoot(ctx context.Context, m monitor) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), kvmBootMax)
+	ctx, cancel := watch(context.WithoutCancel(ctx), kvmBootMax, nil)
 	defer cancel()
 	memory, err := newMemory(probeMiB)
 	if err != nil {

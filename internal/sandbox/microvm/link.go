@@ -165,7 +165,7 @@ func bootOnce(ctx context.Context, m monitor, c config, events guestEvents) (*li
 	return l, nil
 }
 
-// Bounds of a machine's ways. Without virtualisation they take seconds.
+// Bounds of a machine's ways, of time in which it could run. Without virtualisation they take seconds.
 const (
 	bootMax   = 30 * time.Second
 	bootTries = 4
@@ -177,7 +177,7 @@ const (
 func watched[T any](ctx context.Context, limit time.Duration, tries int, try func(context.Context) (T, error)) (T, error) {
 	var errs []error
 	for range tries {
-		attempt, cancel := context.WithTimeout(ctx, limit)
+		attempt, cancel := watch(ctx, limit, nil)
 		v, err := try(attempt)
 		cancel()
 		if err == nil {

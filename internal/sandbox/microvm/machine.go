@@ -27,6 +27,8 @@ type machine interface {
 	unpause(ctx context.Context) error
 	// save writes down a paused machine, which then ends. Its memory must have been shared.
 	save(ctx context.Context) (*saved, error)
+	// pid is its monitor's process.
+	pid() int
 	// kill is no error for one that has ended.
 	kill()
 	// ended is closed when nothing of it is left; said is what its console showed.

@@ -154,6 +154,7 @@ func (q *qemu) start(ctx context.Context, c config, s *saved) (*qemuMachine, err
 		return nil, errors.Join(fmt.Errorf("microvm: %s: %w", q.path, err), monitorConn.Close(), serialConn.Close())
 	}
 	m.process = command.Process
+	followed(ctx, m.pid())
 	go func() {
 		// How it ended, its machine's users see.
 		_ = command.Wait()
@@ -191,6 +192,7 @@ type qemuMachine struct {
 func (m *qemuMachine) serial() io.ReadWriteCloser { return m.line }
 func (m *qemuMachine) ended() <-chan struct{}     { return m.done }
 func (m *qemuMachine) said() string               { return m.console.String() }
+func (m *qemuMachine) pid() int                   { return m.process.Pid }
 
 // kill is by a handle that is the process's own, never another's number.
 func (m *qemuMachine) kill() { _ = m.process.Kill() }

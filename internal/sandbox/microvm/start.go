@@ -75,7 +75,7 @@ func (b *box) Start(ctx context.Context, spec sandbox.StartSpec) (sandbox.Progra
 }
 
 // hangMax is when a machine that has started before counts as hanging; it takes
-// less than a second when nothing is wrong, and a few on a very busy host.
+// less than a second of its own when nothing is wrong.
 const hangMax = 9 * time.Second
 
 // replace gives a start that hung another machine.
@@ -145,7 +145,7 @@ func (b *box) start(ctx context.Context, spec sandbox.StartSpec, p *program) err
 	if err := b.limit(spec.Limits); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, hangMax)
+	ctx, cancel := watch(ctx, hangMax, l.machine)
 	defer cancel()
 	for _, d := range files {
 		if err := l.machine.attach(ctx, d); err != nil {

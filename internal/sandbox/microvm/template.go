@@ -50,7 +50,7 @@ func (d *Driver) Template(ctx context.Context, s sandbox.Sandbox) (sandbox.Templ
 	if _, err := b.Usage(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, saveMax)
+	ctx, cancel := watch(ctx, saveMax, l.machine)
 	defer cancel()
 	made, err := l.saveNow(ctx)
 	if err != nil {
@@ -137,7 +137,7 @@ func (b *box) startCopy(ctx context.Context, spec sandbox.StartSpec) error {
 		return err
 	}
 	limits := guestLimits(spec.Limits)
-	ctx, cancel := context.WithTimeout(ctx, hangMax)
+	ctx, cancel := watch(ctx, hangMax, l.machine)
 	defer cancel()
 	return l.renew(ctx, &limits)
 }

@@ -31,7 +31,7 @@ const ModulesList = "/modules/list"
 var Ports = []line.Port{9001, 4566}
 
 const (
-	deviceMax = 20 * time.Second // for a device to appear; a machine without virtualisation is slow
+	deviceMax = time.Minute // for a device to appear, by the wall's clock; the host's watchdog is earlier
 	poll      = 2 * time.Millisecond
 	dialMax   = 5 * time.Second
 )
