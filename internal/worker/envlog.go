@@ -118,15 +118,15 @@ func (l *envLog) initDone(took time.Duration, phase, status, errorType string) {
 	now := time.Now()
 	l.flushPartial(now)
 	if l.events() {
-		done, rep := "DEBUG", "DEBUG"
+		l.initRuntimeDoneLocked(now, phase, status, errorType)
+		level := "DEBUG"
 		switch {
 		case status != StatusSuccess:
-			done, rep = "WARN", "WARN"
+			level = "WARN"
 		case l.initialization != initializationOnDemand:
-			rep = "INFO"
+			level = "INFO"
 		}
-		l.platformEvent(now, done, platform.InitRuntimeDone{InitializationType: l.initialization, Phase: phase, Status: status, ErrorType: errorType})
-		l.platformEvent(now, rep, platform.InitReport{
+		l.platformEvent(now, level, platform.InitReport{
 			InitializationType: l.initialization, Phase: phase, Status: status, ErrorType: errorType, Metrics: platform.PhaseMetrics{DurationMs: platform.Millis(took)},
 		})
 	}

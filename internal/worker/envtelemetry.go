@@ -29,6 +29,8 @@ type envTelemetry struct {
 	beganAt time.Time
 	inInit  bool
 	told    aws.RequestID // the invoke whose runtimeDone has been told
+	// initTold: so has initRuntimeDone.
+	initTold bool
 }
 
 // listens says which sandbox extensions subscribe from.
@@ -92,7 +94,34 @@ func (l *envLog) dropped(d platform.LogsDropped) {
 
 // opened begins an INIT or a restore: extensions can subscribe. Needs the lock.
 func (l *envLog) opened(now time.Time, began platform.Record) {
-	l.telemetry.inInit, l.telemetry.began, l.telemetry.beganAt = true, began, now
+	l.telemetry.inInit, l.telemetry.began, l.telemetry.beganAt, l.telemetry.initTold = true, began, now, false
+}
+
+// initRuntimeDone tells those who have subscribed that the runtime is through INIT, while extensions are not.
+func (l *envLog) initRuntimeDone() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	began, ok := l.telemetry.began.(platform.InitStart)
+	if !ok || l.telemetry.hub == nil {
+		return
+	}
+	now := time.Now()
+	l.flushPartial(now)
+	l.initRuntimeDoneLocked(now, began.Phase, StatusSuccess, "")
+	l.send()
+}
+
+// initRuntimeDoneLocked is told once for each INIT.
+func (l *envLog) initRuntimeDoneLocked(now time.Time, phase, status, errorType string) {
+	if l.telemetry.initTold {
+		return
+	}
+	l.telemetry.initTold = true
+	level := "DEBUG"
+	if status != StatusSuccess {
+		level = "WARN"
+	}
+	l.platformEvent(now, level, platform.InitRuntimeDone{InitializationType: l.initialization, Phase: phase, Status: status, ErrorType: errorType})
 }
 
 // closed ends it. Needs the lock.

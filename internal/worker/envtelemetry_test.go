@@ -98,6 +98,7 @@ func TestSubscriber(t *testing.T) {
 	l, sink, read := subscribedLog(t, fn)
 	l.writeExtension([]byte("of the extension\n"))
 	l.write([]byte("{\"level\":\"DEBUG\",\"timestamp\":\"2024-11-02T16:51:31Z\"}\n"))
+	l.initRuntimeDone()
 	l.extensions([]runtimeapi.ExtensionInfo{{Name: "ext", State: "Ready", Events: []string{"INVOKE"}}})
 	l.initDone(time.Second, phaseInit, StatusSuccess, "")
 	began := time.Unix(1_700_000_000, 0)
@@ -113,8 +114,8 @@ func TestSubscriber(t *testing.T) {
 		`platform.telemetrySubscription {"name":"ext","state":"Subscribed","types":["platform","function","extension"]}`,
 		`extension "of the extension\n"`,
 		`function {"level":"DEBUG","timestamp":"2024-11-02T16:51:31Z"}`,
-		`platform.extension {"name":"ext","state":"Ready","events":["INVOKE"]}`,
 		`platform.initRuntimeDone {"initializationType":"on-demand","phase":"init","status":"success"}`,
+		`platform.extension {"name":"ext","state":"Ready","events":["INVOKE"]}`,
 		`platform.initReport {"initializationType":"on-demand","phase":"init","status":"success","metrics":{"durationMs":1000.0}}`,
 		`platform.start {"requestId":"id","functionArn":"arn:aws:lambda:us-east-1:123456789012:function:f","version":"1"}`,
 		`platform.runtimeDone {"requestId":"id","status":"error","errorType":"Function.X","metrics":{"durationMs":2000.0,"producedBytes":7},"spans":[` +

@@ -125,6 +125,9 @@ func (p *process) waitReady(began time.Time, limit time.Duration) initOutcome {
 	ctx, cancel := context.WithDeadline(context.Background(), began.Add(limit))
 	defer cancel()
 	err := p.begin(ctx)
+	if err == nil && p.family != nil && p.session.WaitRuntime(ctx) == nil {
+		p.log.initRuntimeDone()
+	}
 	if err == nil {
 		err = p.session.Ready(ctx)
 	}

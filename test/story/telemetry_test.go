@@ -82,12 +82,12 @@ func TestTelemetry(t *testing.T) {
 		linesInOrder(t, lines, "TELEMETRY\tName: sink\tState: Subscribed\tTypes: [Platform, Function]\n")
 		linesInOrder(t, lines, `sink has: platform.initStart {"initializationType":"on-demand","phase":"init","runtimeVersion":"python:`,
 			`sink has: platform.telemetrySubscription {"name":"sink","state":"Subscribed","types":["platform","function"]} 24`,
-			`sink has: platform.extension {"name":"sink","state":"Ready","events":["INVOKE","SHUTDOWN"]} 24`,
 			`sink has: platform.initRuntimeDone {"initializationType":"on-demand","phase":"init","status":"success"} 24`,
 			`sink has: platform.initReport {"initializationType":"on-demand","phase":"init","status":"success","metrics":{"durationMs":`,
 			`sink has: platform.start {"requestId":`, `sink has: function "handler runs\n" 24`,
 			`sink has: platform.runtimeDone {"requestId":`, `sink has: platform.report {"requestId":`,
 			`sink has: platform.start {"requestId":`, `sink has: platform.runtimeDone {"requestId":`, `sink has: platform.report {"requestId":`)
+		linesInOrder(t, lines, `sink has: platform.extension {"name":"sink","state":"Ready","events":["INVOKE","SHUTDOWN"]} 24`, "sink has: platform.initReport")
 		for _, line := range lines {
 			if strings.Contains(line, "sink has: platform.runtimeDone") {
 				for _, want := range []string{`"status":"success"`, `"producedBytes":1`, `{"name":"responseLatency","start":"`, `{"name":"responseDuration"`, `{"name":"runtimeOverhead"`} {
