@@ -27,7 +27,8 @@ var StreamProgresses = ScopedKind[StreamProgress]("streamprogress", 1)
 type StreamShard struct {
 	// After is the sequence number of the last record that is done, "" before the first.
 	After string `json:"after,omitempty"`
-	// Position is where the first record is looked for. Since is its time, and of LATEST the time when it was.
+	// Position is where the first record is looked for. Since is its time, and of LATEST the time when it was,
+	// until a record from then on is done.
 	Position string    `json:"pos"`
 	Since    time.Time `json:"since,omitzero"`
 	// Parents are the shards that it follows: they end first.

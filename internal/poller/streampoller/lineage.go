@@ -13,7 +13,7 @@ func (c *Core) restore(e Restored) {
 	c.progress = e.Progress
 	for id, place := range e.Shards {
 		s := c.shard(id, place)
-		s.kept, s.ended = true, place.Ended
+		s.kept, s.ended, s.skip = true, place.Ended, place.Since.Truncate(time.Millisecond)
 	}
 }
 

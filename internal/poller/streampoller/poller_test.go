@@ -308,6 +308,25 @@ func TestStartingPositions(t *testing.T) {
 	}
 }
 
+// TestLatestIsAskedOnce: what is written while the first iterator cannot be had is read, too.
+func TestLatestIsAskedOnce(t *testing.T) {
+	for _, table := range []bool{false, true} {
+		r := newRig(t)
+		stream := r.server.Stream("s")
+		if table {
+			stream = r.server.Table("s")
+		}
+		r.server.PutAt(stream, time.Now().Add(-time.Hour), "a", "old")
+		r.on(stream, func(m *record.Mapping) { m.Stream.StartingPosition = record.PositionLatest })
+		r.server.Fail("ProvisionedThroughputExceededException", "LimitExceededException")
+		r.start()
+		r.wait("the first read", func() bool { return r.server.Calls("GetShardIterator") > 0 })
+		r.server.Put(stream, "a", "new")
+		r.sees("new")
+		r.stop()
+	}
+}
+
 func TestFailures(t *testing.T) {
 	bad := func(e *testEvent) (string, error) {
 		data, sequences := e.data()

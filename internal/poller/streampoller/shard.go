@@ -19,7 +19,7 @@ type shard struct {
 	iterator string
 	last     string    // sequence number of the last record that was read
 	trimmed  bool      // the stream has no more what follows last: it is read from its beginning
-	skip     time.Time // records from before are not read
+	skip     time.Time // records from before are left out
 	closed   bool      // the stream has nothing more of it
 	reading  bool
 	readAt   time.Time // when the last read that ended began, and the one that runs
@@ -40,6 +40,7 @@ type entry struct {
 	number   int
 	sequence string
 	done     bool
+	old      bool // it was there before the mapping's beginning
 }
 
 // plan does what can be done of a shard.
@@ -147,7 +148,8 @@ func (c *Core) read(now time.Time, e Read) *shard {
 	for _, r := range e.Records {
 		s.last, s.trimmed = r.Sequence, false
 		s.count++
-		n := &entry{number: s.count, sequence: r.Sequence, done: !r.Passes || r.Arrived.Before(s.skip)}
+		n := &entry{number: s.count, sequence: r.Sequence, old: r.Arrived.Before(s.skip)}
+		n.done = n.old || !r.Passes
 		s.entries = append(s.entries, n)
 		if !n.done {
 			c.held += len(r.Body)
@@ -186,6 +188,9 @@ func (c *Core) advance(s *shard) {
 		return
 	}
 	s.place.After, s.dirty = s.entries[n-1].sequence, true
+	if !s.entries[n-1].old {
+		s.place.Since = time.Time{} // nothing is left out any more
+	}
 	s.entries = append(s.entries[:0], s.entries[n:]...)
 	s.keepWindow()
 }
