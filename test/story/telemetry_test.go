@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -112,6 +113,14 @@ func TestTelemetry(t *testing.T) {
 			if strings.Contains(line, "sink has: platform.init") {
 				t.Errorf("not of the schema: %s", line)
 			}
+		}
+	})
+	t.Run("nobody listens", func(t *testing.T) {
+		began := time.Now()
+		lines := run(t, "deaf", `/2022-07-01/telemetry {"schemaVersion":"2025-01-29","types":["platform","function","extension"],"destination":{"protocol":"TCP","port":9}}`, map[string]string{"DEAF": "1"})
+		linesInOrder(t, lines, `sink subscribes: 200 "OK"`, "handler runs", "REPORT", "handler runs", "REPORT", "sink ends")
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("a listener that is not there held up the function: %v", took)
 		}
 	})
 	t.Run("refused", func(t *testing.T) {
