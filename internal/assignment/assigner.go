@@ -144,7 +144,12 @@ func (a *Assigner) Invoke(fn *record.Function, tenantID string, in *worker.Invoc
 		}
 		if res.Unsettled {
 			a.running.Add(1)
-			a.settle(s, sl, func() { a.running.Add(-1) })
+			settled := make(chan struct{})
+			res.Settled = settled
+			a.settle(s, sl, func() {
+				a.running.Add(-1)
+				close(settled)
+			})
 			return res, nil
 		}
 		s.done(sl.id, res.Reusable)

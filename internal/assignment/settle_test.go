@@ -41,14 +41,16 @@ func TestUnsettled(t *testing.T) {
 		t.Fatal(err)
 	}
 	fn := workertest.Function("f")
-	invoke := func(want int32) {
+	invoke := func(want int32) (settled <-chan struct{}) {
 		t.Helper()
-		if res, err := a.Invoke(fn, "", &worker.Invocation{}); err != nil || string(res.Payload) != "1" {
+		res, err := a.Invoke(fn, "", &worker.Invocation{})
+		if err != nil || string(res.Payload) != "1" || res.Settled == nil {
 			t.Fatal(res, err)
 		}
 		if n := h.started.Load(); n != want {
 			t.Fatalf("%d environments", n)
 		}
+		return res.Settled
 	}
 	running := func(want int) {
 		t.Helper()
@@ -67,10 +69,11 @@ func TestUnsettled(t *testing.T) {
 	h.settled <- false // that one is given up
 	h.settled <- false
 	running(0)
-	invoke(3)
+	last := invoke(3)
 	if err := a.Close(); err != nil { // does not wait
 		t.Fatal(err)
 	}
 	running(0)
+	<-last
 	h.settled <- false
 }

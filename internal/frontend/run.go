@@ -95,8 +95,18 @@ func (f *Frontend) admit(fn *record.Function, tenantID string, in *worker.Invoca
 	}
 	f.meter.Began(fn, tenantID)
 	res, err := f.invoker.Invoke(fn, tenantID, in)
-	f.meter.Ended(fn, tenantID)
-	admitted.Release()
+	ended := func() {
+		f.meter.Ended(fn, tenantID)
+		admitted.Release()
+	}
+	if res.Settled == nil {
+		ended()
+	} else { // its environment is busy until its extensions are through, and counts: concurrency is that of environments
+		go func() {
+			<-res.Settled
+			ended()
+		}()
+	}
 	if err != nil {
 		fault := invokeFault(fn, err)
 		if isThrottle(fault) {

@@ -102,7 +102,9 @@ type Result struct {
 	// Unsettled: there is an answer, and extensions still work on the invoke. The environment is
 	// not free before Settle returns.
 	Unsettled bool
-	Duration  time.Duration
+	// Settled is whoever's who hands the result on: where it is set, the invoke counts until it is closed.
+	Settled  <-chan struct{}
+	Duration time.Duration
 }
 
 const functionErrorUnhandled = "Unhandled"
@@ -398,7 +400,10 @@ func (e *Environment) freeze(ctx context.Context) {
 	if p == nil || e.frozen || p.exited.Load() || !e.quietFor(quietBeforeFreeze) {
 		return
 	}
-	hub := p.log.pauseTelemetry()
+	var hub *telemetryapi.Hub
+	if p.extended() {
+		hub = p.log.pauseTelemetry()
+	}
 	err := p.box.Freeze(ctx)
 	if hub != nil && err != nil {
 		hub.Resume()
