@@ -180,6 +180,7 @@ func (l *envLog) start(id aws.RequestID, t *trace, wantTail bool) {
 	if wantTail {
 		l.tail = &tail{}
 	}
+	l.telemetry.told = false
 	if l.events() {
 		l.platformEvent(now, "INFO", platform.Start{RequestID: id, FunctionARN: l.arn, Version: l.version, TenantID: l.tenant, Tracing: t.record()})
 	}

@@ -28,7 +28,7 @@ type envTelemetry struct {
 	began   platform.Record
 	beganAt time.Time
 	inInit  bool
-	told    aws.RequestID // the invoke whose runtimeDone has been told
+	told    bool // this invoke's runtimeDone has been
 	// initTold: so has initRuntimeDone.
 	initTold bool
 }
@@ -153,10 +153,10 @@ func (l *envLog) hasSubscribers() bool {
 
 // runtimeDoneLocked is told once for each invoke.
 func (l *envLog) runtimeDoneLocked(now time.Time, r *report, producedBytes int) {
-	if l.telemetry.told == r.requestID {
+	if l.telemetry.told {
 		return
 	}
-	l.telemetry.told = r.requestID
+	l.telemetry.told = true
 	level := "DEBUG"
 	if r.status != StatusSuccess {
 		level = "WARN"

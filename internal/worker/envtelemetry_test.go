@@ -190,6 +190,21 @@ func TestNobodySubscribes(t *testing.T) {
 	l.endTelemetry()
 }
 
+// TestRetriedInvoke: an asynchronous invoke that is tried again keeps its id, and each try has its events.
+func TestRetriedInvoke(t *testing.T) {
+	var got messages
+	l := newEnvLog(&got, slog.New(slog.DiscardHandler), telemetry.LogStreamID{}, &record.Function{Logging: record.Logging{Format: logFormatJSON, SystemLevel: "DEBUG"}})
+	for range 2 {
+		l.start("id", &trace{}, false)
+		rep := report{requestID: "id", status: StatusSuccess}
+		l.runtimeDone(&rep, 0)
+		l.end(&rep, nil, 0)
+	}
+	if n := strings.Count(strings.Join(got, ""), "platform.runtimeDone"); n != 2 {
+		t.Errorf("%d in %q", n, []string(got))
+	}
+}
+
 func TestSystemLevels(t *testing.T) {
 	for _, c := range []struct {
 		initialization, status, level string
