@@ -6,6 +6,7 @@ import (
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/aws"
+	"github.com/lambdad/lambdad/internal/frontend/counting"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/worker"
 )
@@ -95,17 +96,10 @@ func (f *Frontend) admit(fn *record.Function, tenantID string, in *worker.Invoca
 	}
 	f.meter.Began(fn, tenantID)
 	res, err := f.invoker.Invoke(fn, tenantID, in)
-	ended := func() {
-		f.meter.Ended(fn, tenantID)
-		admitted.Release()
-	}
 	if res.Settled == nil {
-		ended()
+		f.ended(fn, tenantID, admitted, nil)
 	} else { // its environment is busy until its extensions are through, and counts: concurrency is that of environments
-		go func() {
-			<-res.Settled
-			ended()
-		}()
+		go f.ended(fn, tenantID, admitted, res.Settled)
 	}
 	if err != nil {
 		fault := invokeFault(fn, err)
@@ -115,4 +109,13 @@ func (f *Frontend) admit(fn *record.Function, tenantID string, in *worker.Invoca
 		return worker.Result{}, fault
 	}
 	return res, nil
+}
+
+// ended gives the place of an invoke back, when it has settled if it has to.
+func (f *Frontend) ended(fn *record.Function, tenantID string, admitted counting.Admission, settled <-chan struct{}) {
+	if settled != nil {
+		<-settled
+	}
+	f.meter.Ended(fn, tenantID)
+	admitted.Release()
 }
