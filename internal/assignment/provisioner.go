@@ -120,13 +120,12 @@ func (p *Provisioner) keep(ctx context.Context, n record.Name) {
 	w := p.wanted[n]
 	w.count(time.Now())
 	fn, ok := p.functions.Function(n.ID, n.Qualifier)
+	if w.removed && ok && p.held(w) {
+		p.meterSome(w)
+		return
+	}
 	if w.removed || !ok {
-		if w.applied {
-			p.assigner.provision(w.key, nil, 0)
-			w.applied = false
-			p.tell(w)
-			w.available = 0
-		}
+		p.release(w)
 		if w.removed {
 			delete(p.wanted, n)
 		}
@@ -143,10 +142,15 @@ func (p *Provisioner) keep(ctx context.Context, n record.Name) {
 	}
 	there := p.assigner.provisionStatus(w.key)
 	w.available = there.Available
-	if w.kept >= provisionMeterEvery*time.Duration(max(1, w.available)) {
-		p.tell(w)
+	p.meterSome(w)
+	if there.Failure == ReasonNoCapacity && p.releaseFormer(w) {
+		p.assigner.provision(w.key, fn, w.config.Requested) // again, at once
+		return
 	}
 	status := provisionedStatus(there)
+	if status.State == record.ProvisionedInProgress {
+		status.Available = min(max(status.Available, p.former(w)), w.config.Requested)
+	}
 	if status == w.told {
 		return
 	}
@@ -157,6 +161,66 @@ func (p *Provisioner) keep(ctx context.Context, n record.Name) {
 		return
 	}
 	w.told = status
+}
+
+// held reports whether what was provisioned of an alias's former version stays: until its new one
+// has as much, or cannot have it. Source: recorded, moves_with_alias: what is available of the alias
+// does not drop when it moves.
+func (p *Provisioner) held(w *provisioning) bool {
+	if !w.applied || w.config.Alias == "" {
+		return false
+	}
+	for n, heir := range p.wanted {
+		if !heir.removed && n.ID == w.config.ID && heir.config.Alias == w.config.Alias {
+			_, ok := p.functions.Function(n.ID, n.Qualifier)
+			return ok && (heir.told.State == "" || heir.told.State == record.ProvisionedInProgress)
+		}
+	}
+	return false
+}
+
+// release gives up what was applied.
+func (p *Provisioner) release(w *provisioning) {
+	if w.applied {
+		p.assigner.provision(w.key, nil, 0)
+		w.applied = false
+		p.tell(w)
+		w.available = 0
+	}
+}
+
+// releaseFormer gives up what an alias's former versions hold, where there is no memory for both. It
+// reports whether there was anything.
+func (p *Provisioner) releaseFormer(w *provisioning) bool {
+	if p.former(w) == 0 {
+		return false
+	}
+	for n, other := range p.wanted {
+		if other.removed && n.ID == w.config.ID && other.config.Alias == w.config.Alias {
+			p.release(other)
+		}
+	}
+	return true
+}
+
+// former counts what an alias's former versions still have.
+func (p *Provisioner) former(w *provisioning) (available int) {
+	if w.config.Alias == "" {
+		return 0
+	}
+	for n, other := range p.wanted {
+		if other.removed && n.ID == w.config.ID && other.config.Alias == w.config.Alias {
+			available += other.available
+		}
+	}
+	return available
+}
+
+// meterSome meters every now and then.
+func (p *Provisioner) meterSome(w *provisioning) {
+	if w.kept >= provisionMeterEvery*time.Duration(max(1, w.available)) {
+		p.tell(w)
+	}
 }
 
 // count adds the time since it was last counted, for each environment that there was then.

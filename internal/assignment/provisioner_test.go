@@ -81,3 +81,76 @@ func TestProvisionerKeepsWhatIsConfigured(t *testing.T) {
 		t.Errorf("%d ms of provisioned environments were metered, of at most %d", metered.ms.Load(), most)
 	}
 }
+
+type versions map[string]*record.Function
+
+func (v versions) Function(_ record.FunctionID, version string) (*record.Function, bool) {
+	f, ok := v[version]
+	return f, ok
+}
+
+// atReady notes the memory in use when a version is told READY, and the least that was available before.
+type atReady struct {
+	used  func() int
+	ready chan int
+	least atomic.Int64
+
+	failed atomic.Bool
+}
+
+func (a *atReady) ReportProvisioned(_ context.Context, _ record.FunctionID, version string, _ uint64, status record.ProvisionedStatus) error {
+	if version == "4" {
+		a.least.Store(min(a.least.Load(), int64(status.Available)))
+	}
+	switch status.State {
+	case record.ProvisionedReady:
+		a.ready <- a.used()
+	case record.ProvisionedFailed:
+		a.failed.Store(true)
+	}
+	return nil
+}
+
+// An alias that moves keeps what its old version has until the new one has as much, if there is memory
+// for both.
+func TestProvisionerMovesWithAnAlias(t *testing.T) {
+	for name, tc := range map[string]struct{ memoryMiB, atReady, least int }{
+		"memory for both": {4 * 128, 4 * 128, 2}, "memory for one": {3 * 128, 2 * 128, 0},
+	} {
+		t.Run(name, func(t *testing.T) { moveProvisioned(t, tc.memoryMiB, tc.atReady, tc.least) })
+	}
+}
+
+func moveProvisioned(t *testing.T, memoryMiB, usedAtReady, least int) {
+	n := newNode(t, echo, assignment.Options{MemoryMiB: memoryMiB})
+	old, moved := *workertest.Function("f"), *workertest.Function("f")
+	old.Version, old.State, moved.Version, moved.State = "3", record.StateActive, "4", record.StateActive
+	old.MemoryMiB, moved.MemoryMiB = 128, 128
+	told := &atReady{used: func() int { return n.Stats().UsedMiB }, ready: make(chan int, 16)}
+	told.least.Store(2)
+	p := assignment.NewProvisioner(n.Assigner, versions{"3": &old, "4": &moved}, told, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	config := record.Provisioned{ID: old.ID, Version: "3", Alias: "live", Requested: 2, Serial: 1}
+	p.Changed(old.ID, "3", &config)
+	if used := <-told.ready; used != 2*128 {
+		t.Fatalf("%d MiB are used", used)
+	}
+	next := config
+	next.Version, next.Serial = "4", 2
+	p.Changed(old.ID, "4", &next)
+	p.Changed(old.ID, "3", nil)
+	if used := <-told.ready; used != usedAtReady {
+		t.Errorf("%d MiB are used when the new version is READY, want %d", used, usedAtReady)
+	}
+	if got := told.least.Load(); got < int64(least) || told.failed.Load() {
+		t.Errorf("only %d were available of the alias while it moved; failed: %v", got, told.failed.Load())
+	}
+	for deadline := time.Now().Add(10 * time.Second); n.Stats().UsedMiB != 2*128; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d MiB are used after the alias has moved", n.Stats().UsedMiB)
+		}
+	}
+}

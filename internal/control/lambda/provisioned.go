@@ -135,7 +135,7 @@ func (c *Control) provision(ctx context.Context, of provisionable, requested int
 
 // unlessProvisionedOtherwise refuses a version that has a configuration of its own or of another alias.
 // Source: Lambda developer guide, "Configuring provisioned concurrency": a version has one at most,
-// on itself or on an alias that points to it. The text is lambdad's own.
+// on itself or on an alias that points to it. Recorded: test_lambda_provisioned_lifecycle.
 func (c *Control) unlessProvisionedOtherwise(ctx context.Context, id record.FunctionID, version, alias string) error {
 	p, err := c.table.GetProvisioned(ctx, id, version)
 	if errors.Is(err, store.ErrNotFound) || err == nil && p.Alias == alias {
@@ -144,7 +144,10 @@ func (c *Control) unlessProvisionedOtherwise(ctx context.Context, id record.Func
 	if err != nil {
 		return fault(err)
 	}
-	return api.NewResourceConflictException("Version " + version + " already has a Provisioned Concurrency Config, of " + id.QualifiedARN(p.Qualifier()) + ".")
+	if alias == "" {
+		return api.NewResourceConflictException("Version is pointed by a Provisioned Concurrency alias")
+	}
+	return api.NewResourceConflictException("Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version")
 }
 
 // moveProvisioned is what must be written when an alias changes from one version to another: what is
@@ -182,7 +185,8 @@ func (c *Control) moveProvisioned(ctx context.Context, id record.FunctionID, ali
 	// Those of the old version are there until the new ones are counted (recorded: moves_with_alias).
 	moved.Status = record.ProvisionedStatus{State: record.ProvisionedInProgress, Available: p.Status.Available}
 	put, err := record.PutProvisioned(&moved, store.Unconditional())
-	return []store.Write{promise, record.DropProvisioned(id, from), put}, err
+	// In this order, so that nobody sees the alias without any: what is there moves on when its heir is known.
+	return []store.Write{promise, put, record.DropProvisioned(id, from)}, err
 }
 
 // mayProvision refuses what can never be READY. It takes the place of what is provisioned of the version instead.

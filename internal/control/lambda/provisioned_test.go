@@ -192,8 +192,8 @@ func TestProvisionedConcurrencyOfAliases(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(map[string]int32{"live": 600})
-	wantFault(t, put("1", 1), "ResourceConflictException", ":live")
-	wantFault(t, put("other", 1), "ResourceConflictException", ":live")
+	wantFault(t, put("1", 1), "ResourceConflictException", "Version is pointed by a Provisioned Concurrency alias")
+	wantFault(t, put("other", 1), "ResourceConflictException", "on an already Provisioned version")
 	drop("1") // content, and not that of the alias
 	want(map[string]int32{"live": 600})
 
@@ -205,7 +205,7 @@ func TestProvisionedConcurrencyOfAliases(t *testing.T) {
 	if err := put("1", 5); err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, move("live", "1"), "ResourceConflictException", "function:f:1")
+	wantFault(t, move("live", "1"), "ResourceConflictException", "on an already Provisioned version")
 	wantFault(t, move("live", "$LATEST"), "InvalidParameterValueException", "unpublished function versions")
 	want(map[string]int32{"live": 600, "1": 5})
 	list, err := h.h.ListProvisionedConcurrencyConfigs(t.Context(), call(), &api.ListProvisionedConcurrencyConfigsRequest{FunctionName: wire.Ptr("f")})

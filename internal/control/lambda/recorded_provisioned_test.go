@@ -29,5 +29,24 @@ func TestRecordedProvisioned(t *testing.T) {
 			r.match("get_provisioned_config_after_alias_move", r.get("GetProvisionedConcurrencyConfig", object{"Qualifier": alias}))
 			r.match("provisioned_concurrency_notfound", r.get("GetProvisionedConcurrencyConfig", object{"Qualifier": "2"}))
 		},
+		"TestLambdaProvisionedConcurrency::test_lambda_provisioned_lifecycle": func(r *recording, _ string) {
+			r.make(nil)
+			r.match("publish_version_result", r.get("PublishVersion", nil))
+			const alias = "live"
+			r.match("create_alias_result", r.get("CreateAlias", object{"Name": alias, "FunctionVersion": "1"}))
+			version, aliased := object{"Qualifier": "1"}, object{"Qualifier": alias}
+			one := func(of object) object {
+				return object{"Qualifier": of["Qualifier"], "ProvisionedConcurrentExecutions": 1}
+			}
+			r.match("put_provisioned_on_version", r.get("PutProvisionedConcurrencyConfig", one(version)))
+			r.match("put_provisioned_on_alias_versionconflict", r.get("PutProvisionedConcurrencyConfig", one(aliased)))
+			r.match("delete_provisioned_version", r.get("DeleteProvisionedConcurrencyConfig", version))
+			r.match("get_provisioned_version_postdelete", r.get("GetProvisionedConcurrencyConfig", version))
+			r.match("put_provisioned_on_alias", r.get("PutProvisionedConcurrencyConfig", one(aliased)))
+			r.match("put_provisioned_on_version_conflict", r.get("PutProvisionedConcurrencyConfig", one(version)))
+			r.match("delete_alias_result", r.get("DeleteAlias", object{"Name": alias}))
+			r.match("get_provisioned_alias_postaliasdelete", r.get("GetProvisionedConcurrencyConfig", aliased))
+			r.match("list_response_postdeletes", r.get("ListProvisionedConcurrencyConfigs", nil))
+		},
 	})
 }
