@@ -81,7 +81,7 @@ func (c *Control) manageRuntime(ctx context.Context, f *record.Function, mode, a
 		}
 	}
 	if found.Origin != runtimes.OriginInstalled {
-		return refused(fmt.Sprintf("UpdateRuntimeOn %s for %s, which is this machine's own and is replaced by its updates (lambdad runtime add %s gives versions that stay),", mode, f.Runtime, f.Runtime))
+		return invalid("UpdateRuntimeOn %s cannot be kept for %s, which is this machine's own and is replaced by its updates. `lambdad runtime add %s` gives versions that stay.", mode, f.Runtime, f.Runtime)
 	}
 	return nil
 }

@@ -97,6 +97,9 @@ func testFailures(t *testing.T, l language) {
 				return
 			}
 			p.idle()
+			if log := p.log.String(); strings.Contains(log, "at lambdad.runtime.") {
+				t.Errorf("the log has frames of the client: %q", log)
+			}
 			if log := p.log.String(); !strings.Contains(log, strings.SplitN(want, ": ", 2)[1][:min(9, len(strings.SplitN(want, ": ", 2)[1]))]) {
 				t.Errorf("not in the log: %q", log)
 			}

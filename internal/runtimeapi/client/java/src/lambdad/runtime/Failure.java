@@ -21,6 +21,7 @@ final class Failure {
             t = t.getCause();
         }
         thrown = t;
+        trim(t, 0);
         described = t instanceof Fault ? describe((Fault) t) : describe(t, 0);
     }
 
@@ -44,8 +45,16 @@ final class Failure {
         return o;
     }
 
-    /** The frames of the function: what the runtime called it with is cut off. */
     private static List<String> frames(Throwable t) {
+        List<String> frames = new ArrayList<String>();
+        for (StackTraceElement frame : t.getStackTrace()) {
+            frames.add(frame.toString());
+        }
+        return frames;
+    }
+
+    /** Leaves the frames of the function, also for the log: what the runtime called it with is cut off. */
+    private static void trim(Throwable t, int depth) {
         StackTraceElement[] all = t.getStackTrace();
         int n = all.length;
         for (int i = 0; i < all.length; i++) {
@@ -59,11 +68,18 @@ final class Failure {
                 n--;
             }
         }
-        List<String> frames = new ArrayList<String>();
-        for (int i = 0; i < n; i++) {
-            frames.add(all[i].toString());
+        if (n < all.length) {
+            t.setStackTrace(java.util.Arrays.copyOf(all, n));
         }
-        return frames;
+        if (depth >= CAUSES_MAX) {
+            return;
+        }
+        if (t.getCause() != null && t.getCause() != t) {
+            trim(t.getCause(), depth + 1);
+        }
+        for (Throwable suppressed : t.getSuppressed()) {
+            trim(suppressed, depth + 1);
+        }
     }
 
     private static boolean isReflection(String name) {
