@@ -11,6 +11,7 @@ import (
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
 	"github.com/lambdad/lambdad/internal/record"
+	"github.com/lambdad/lambdad/internal/store"
 	"github.com/lambdad/lambdad/internal/wire"
 )
 
@@ -194,6 +195,9 @@ func TestMappingIsRefused(t *testing.T) {
 		{invalidValue, "Value null at 'startingPosition'", on(testData, func(i in) { i.StartingPosition = nil })},
 		{invalidValue, "Value null at 'startingPositionTimestamp'", on(testData, func(i in) { i.StartingPosition = wire.Ptr("AT_TIMESTAMP") })},
 		{invalidValue, "with the StartingPosition AT_TIMESTAMP only", on(testData, func(i in) { i.StartingPositionTimestamp = wire.Ptr(time.Now()) })},
+		{invalidValue, "cannot be in the future", on(testData, func(i in) {
+			i.StartingPosition, i.StartingPositionTimestamp = wire.Ptr("AT_TIMESTAMP"), wire.Ptr(time.Now().Add(time.Hour))
+		})},
 		{"ValidationException", "greater than or equal to 60", on(testData, func(i in) { i.MaximumRecordAgeInSeconds = n(30) })},
 		{invalidValue, "ParallelizationFactor greater than 1", on(testData, func(i in) { i.TumblingWindowInSeconds, i.ParallelizationFactor = n(5), n(2) })},
 		{invalidValue, "The destination ARN x is invalid.", on(testData, func(i in) {
@@ -293,6 +297,53 @@ func TestMappingsAreListedAndMoved(t *testing.T) {
 	got, err := h.h.UpdateEventSourceMapping(t.Context(), call(), update)
 	if err != nil || *got.MaximumRetryAttempts != 1 || *got.StartingPosition != "TRIM_HORIZON" || *got.BatchSize != 100 || *got.State != "Updating" {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// destinationsFake has no destination named "gone".
+type destinationsFake struct{}
+
+func (destinationsFake) Check(_ context.Context, _ record.Scope, _, destination string) error {
+	if strings.HasSuffix(destination, "gone") {
+		return errors.New("The destination ARN " + destination + " is invalid.")
+	}
+	return nil
+}
+
+// TestStreamMappingIsChanged: a new destination of failures is checked without a new function, too, and what the
+// poller remembers of a mapping is shown.
+func TestStreamMappingIsChanged(t *testing.T) {
+	h := newHouse(t, withSources, func(o *Options) { o.Destinations = destinationsFake{} })
+	h.create("f")
+	made, err := h.mapping(func(i *api.CreateEventSourceMappingRequest) {
+		i.EventSourceArn, i.StartingPosition = wire.Ptr(testData), wire.Ptr("LATEST")
+	})
+	if err != nil || *made.LastProcessingResult != "No records processed" {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	h.settleAllMappings()
+	key := record.Scoped{Scope: record.Scope{Account: testAccount, Region: testRegion}, Name: *made.UUID}
+	put, err := record.StreamProgresses.Put(key, &record.StreamProgress{Result: "PROBLEM: Function call failed"}, store.Unconditional())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.store.Commit(t.Context(), put); err != nil {
+		t.Fatal(err)
+	}
+	failingTo := func(destination string) (*api.EventSourceMappingConfiguration, error) {
+		return h.h.UpdateEventSourceMapping(t.Context(), call(), &api.UpdateEventSourceMappingRequest{
+			UUID: made.UUID, DestinationConfig: &api.DestinationConfig{OnFailure: &api.OnFailure{Destination: &destination}},
+		})
+	}
+	_, err = failingTo(testQueue + "gone")
+	wantFault(t, err, "InvalidParameterValueException", "The destination ARN "+testQueue+"gone is invalid.")
+	got, err := failingTo(testQueue)
+	if err != nil || *got.DestinationConfig.OnFailure.Destination != testQueue || *got.LastProcessingResult != "PROBLEM: Function call failed" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	listed, err := h.h.ListEventSourceMappings(t.Context(), call(), &api.ListEventSourceMappingsRequest{})
+	if err != nil || *listed.EventSourceMappings[0].LastProcessingResult != "PROBLEM: Function call failed" {
+		t.Errorf("%+v, %v", listed, err)
 	}
 }
 
