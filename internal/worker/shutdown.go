@@ -38,13 +38,17 @@ func (p *process) shutDown(reason string) {
 	p.endRuntime(began.Add(shutdownRuntime))
 	told := p.session.Shutdown(reason, deadline)
 	defer p.family.flush()
+	var waited []*member
+	for _, m := range p.family.extensions {
+		if slices.Contains(told, m.name) {
+			waited = append(waited, m)
+		} else {
+			_ = m.Signal(syscall.SIGKILL) // its sandbox's end is next
+		}
+	}
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
-	for _, m := range p.family.extensions {
-		if !slices.Contains(told, m.name) {
-			_ = m.Signal(syscall.SIGKILL) // its sandbox's end is next
-			continue
-		}
+	for _, m := range waited {
 		select {
 		case <-m.done:
 		case <-timer.C:
