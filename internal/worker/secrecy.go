@@ -17,6 +17,9 @@ func (w *Worker) opened(fn *record.Function) (*record.Function, error) {
 	if fn.Sealed == nil {
 		return fn, nil
 	}
+	if w.opts.Keys == nil {
+		return nil, fmt.Errorf("variables of %s: this worker has no keys", fn.ID.QualifiedARN(fn.Version))
+	}
 	variables, err := w.opts.Keys.Unseal(fn.KMSKeyARN, fn.ID.ARN(), fn.Sealed)
 	if err != nil {
 		return nil, fmt.Errorf("variables of %s: %w", fn.ID.QualifiedARN(fn.Version), err)
