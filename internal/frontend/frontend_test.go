@@ -348,8 +348,8 @@ func TestTraceHeader(t *testing.T) {
 	for name, tc := range map[string]struct{ callers, mode, want string }{
 		"passed":          {root + ";Parent=1;Sampled=1", "PassThrough", root + ";Parent=1;Sampled=1"},
 		"decided":         {root + ";Sampled=0", "Active", root + ";Sampled=0"},
-		"undecided":       {root, "Active", root + ";Sampled=1"},
-		"undecided, pass": {root, "PassThrough", root},
+		"undecided":       {root + ";Parent=1", "Active", root + ";Parent=1;Sampled=1"},
+		"undecided, pass": {root + ";Parent=1", "PassThrough", root + ";Parent=1;Sampled=0"},
 		"made, active":    {"", "Active", "new;Sampled=1"},
 		"made":            {"", "PassThrough", "new;Sampled=0"},
 		"header attack":   {root + "\r\nX: y", "PassThrough", "new;Sampled=0"},
@@ -362,5 +362,8 @@ func TestTraceHeader(t *testing.T) {
 				t.Errorf("%q, want %q", got, tc.want)
 			}
 		})
+	}
+	if got := traceHeader(root, "PassThrough", time.Time{}); !regexp.MustCompile(`^` + root + `;Parent=[0-9a-f]{16};Sampled=0$`).MatchString(got) {
+		t.Errorf("a root alone became %q", got)
 	}
 }

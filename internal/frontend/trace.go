@@ -22,11 +22,17 @@ func traceHeader(callers, mode string, now time.Time) string {
 	if !validTrace(callers) {
 		return newRoot(now) + ";Parent=" + randomHex(8) + ";Sampled=" + sampled
 	}
-	if mode == "Active" && !strings.Contains(callers, "Sampled=") {
-		return callers + ";Sampled=1"
+	if strings.Contains(callers, "Sampled=") {
+		return callers
 	}
-	return callers
+	if !strings.Contains(callers, "Parent=") {
+		callers += ";Parent=" + randomHex(8)
+	}
+	return callers + ";Sampled=" + sampled
 }
+
+// NewTrace is the X-Amzn-Trace-Id of a request that came without one.
+func NewTrace(now time.Time) string { return newRoot(now) }
 
 // traceBytesMax bounds what a caller can have carried into the function.
 const traceBytesMax = 1024

@@ -21,6 +21,7 @@ import (
 // decoded body with the status in ResponseMetadata.
 type client struct {
 	house *house.House
+	sdk   *house.Client
 	keys  aws.Credentials
 	role  string
 }
@@ -32,7 +33,7 @@ func newClient(t *testing.T, h *house.House) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &client{house: h, keys: keys, role: sdk.Role}
+	return &client{house: h, sdk: sdk, keys: keys, role: sdk.Role}
 }
 
 func (c *client) do(t *testing.T, method, path string, header map[string]string, body []byte) (*http.Response, []byte) {

@@ -133,9 +133,7 @@ func headersOf(r *http.Request, call *wire.Call, host string) map[string]string 
 	out["x-forwarded-for"] = call.SourceIP.String()
 	out["x-forwarded-port"] = port
 	out["x-forwarded-proto"] = proto
-	if out["x-amzn-trace-id"] == "" && call.TraceID != "" {
-		out["x-amzn-trace-id"] = call.TraceID
-	}
+	out["x-amzn-trace-id"] = call.TraceID // recorded: test_lambda_url_echo_http_fixture_default
 	return out
 }
 

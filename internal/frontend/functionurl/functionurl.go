@@ -41,6 +41,7 @@ type Authority interface {
 // Policies is the view of resource-based policies.
 type Policies interface {
 	Get(key record.Qualified) (*record.Policy, bool)
+	Refresh(ctx context.Context, key record.Qualified) (*record.Policy, bool, error)
 }
 
 // Aliases is the view of aliases: a URL of one that is gone answers nobody.
@@ -176,6 +177,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t *target) {
 		RequestID: aws.NewRequestID(), Service: "lambda", Operation: "InvokeFunctionUrl", Account: t.key.ID.Account, Region: t.key.ID.Region,
 		SourceIP: sourceIP(r), UserAgent: r.UserAgent(), SecureTransport: r.TLS != nil, Received: received, TraceID: r.Header.Get("X-Amzn-Trace-Id"),
 	}
+	if call.TraceID == "" {
+		call.TraceID = frontend.NewTrace(received)
+	}
 	header := w.Header()
 	header["x-amzn-RequestId"] = []string{string(call.RequestID)}
 	for name, values := range cors {
@@ -214,9 +218,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, t *target) {
 	respond(w, answer.Payload, cors)
 }
 
-// admit authenticates where the URL wants it, and authorises: since October 2025 a URL wants both
-// rights (source: Lambda developer guide, "Control access to Lambda function URLs"). It returns
-// the body without the framing of a signed stream.
+// admit authenticates where the URL wants it, and authorises. It returns the body without the
+// framing of a signed stream.
 func (h *Handler) admit(r *http.Request, call *wire.Call, t *target, body []byte) ([]byte, error) {
 	if t.key.Qualifier != record.Latest {
 		if _, ok := h.opts.Aliases.Get(t.key); !ok {
@@ -233,9 +236,25 @@ func (h *Handler) admit(r *http.Request, call *wire.Call, t *target, body []byte
 			body = id.Payload
 		}
 	}
+	held, _ := h.opts.Policies.Get(t.key)
+	refused := h.authorize(r.Context(), call, t, held)
+	if refused == nil {
+		return body, nil
+	}
+	// The permission may have been given a moment ago.
+	fresh, ok, err := h.opts.Policies.Refresh(r.Context(), t.key)
+	if err != nil || !ok || held != nil && held.Document == fresh.Document {
+		return nil, errors.Join(refused, err)
+	}
+	return body, h.authorize(r.Context(), call, t, fresh)
+}
+
+// authorize asks for the rights that a URL wants: since October 2025 both. Source: Lambda developer
+// guide, "Control access to Lambda function URLs".
+func (h *Handler) authorize(ctx context.Context, call *wire.Call, t *target, held *record.Policy) error {
 	var policies []string
-	if p, ok := h.opts.Policies.Get(t.key); ok {
-		policies = []string{p.Document}
+	if held != nil {
+		policies = []string{held.Document}
 	}
 	for _, right := range []struct{ action, key, value string }{
 		{"lambda:InvokeFunctionUrl", "lambda:FunctionUrlAuthType", t.url.AuthType},
@@ -245,11 +264,11 @@ func (h *Handler) admit(r *http.Request, call *wire.Call, t *target, body []byte
 			Action: right.action, Resource: t.name().ARN(), Owner: t.key.ID.Account, ResourcePolicies: policies,
 			Conditions: map[string][]string{right.key: {right.value}},
 		}
-		if err := h.opts.Authority.AuthorizeAccess(r.Context(), call, access); err != nil {
-			return nil, err
+		if err := h.opts.Authority.AuthorizeAccess(ctx, call, access); err != nil {
+			return err
 		}
 	}
-	return body, nil
+	return nil
 }
 
 // fail answers for a function that did not run.

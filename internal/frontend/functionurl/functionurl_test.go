@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ type world struct {
 	deny    string // the action that is denied
 	asked   []iam.Access
 	policy  *record.Policy
+	stored  *record.Policy // what the view does not have yet
 	answer  frontend.Answer
 	err     error
 	event   map[string]any
@@ -46,7 +48,7 @@ func (w *world) Authenticate(*http.Request, []byte, string, wire.Protocol) (wire
 
 func (w *world) AuthorizeAccess(_ context.Context, _ *wire.Call, access iam.Access) error {
 	w.asked = append(w.asked, access)
-	if w.deny == access.Action {
+	if w.deny == access.Action && !slices.Contains(access.ResourcePolicies, "fresh") {
 		return errors.New("denied")
 	}
 	return nil
@@ -55,6 +57,10 @@ func (w *world) AuthorizeAccess(_ context.Context, _ *wire.Call, access iam.Acce
 type policies struct{ *world }
 
 func (p policies) Get(record.Qualified) (*record.Policy, bool) { return p.policy, p.policy != nil }
+
+func (p policies) Refresh(context.Context, record.Qualified) (*record.Policy, bool, error) {
+	return p.stored, p.stored != nil, nil
+}
 
 type aliases map[string]bool
 
@@ -160,6 +166,11 @@ func TestEvent(t *testing.T) {
 	delete(context, "time")
 	delete(context, "timeEpoch")
 	delete(context, "requestId")
+	headers := w.event["headers"].(map[string]any)
+	if trace, _ := headers["x-amzn-trace-id"].(string); !strings.HasPrefix(trace, "Root=1-") {
+		t.Errorf("the trace is %q", trace)
+	}
+	delete(headers, "x-amzn-trace-id")
 	got, _ := json.Marshal(w.event)
 	const want = `{"body":"{\"k\":1}","cookies":["a=1","b=2","c=3"],"headers":{"content-length":"7","content-type":"application/json","host":"abc.lambda-url.us-east-1.example.test","user-agent":"test","x-forwarded-for":"192.0.2.7","x-forwarded-port":"80","x-forwarded-proto":"http","x-many":"1,2"},` +
 		`"isBase64Encoded":false,"queryStringParameters":{"a":"1,2","b":"x y"},"rawPath":"/p","rawQueryString":"a=1\u0026a=2\u0026b=x%20y",` +
@@ -242,6 +253,10 @@ func TestWhoMay(t *testing.T) {
 	w.signed = true
 	for _, w.deny = range []string{"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"} {
 		forbidden("signed and denied "+w.deny, httptest.NewRequest("GET", at, nil))
+	}
+	w.stored = &record.Policy{Document: "fresh"}
+	if answer := w.do(httptest.NewRequest("GET", at, nil)); answer.StatusCode != 200 {
+		t.Errorf("a permission that was given a moment ago: %d", answer.StatusCode)
 	}
 	w.asked, w.deny, w.policy = nil, "", &record.Policy{Document: "{}"}
 	w.do(httptest.NewRequest("GET", at, nil))
