@@ -421,3 +421,51 @@ func TestExtensionsInJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestInternalExtensionFails: what it told names the end of its runtime, and there is no template of such a version.
+func TestInternalExtensionFails(t *testing.T) {
+	fails := true
+	h := newHost(t, func(ctx context.Context, p *workertest.Proc) sandbox.Exit {
+		c, err := workertest.Dial(ctx, p.API)
+		if err != nil {
+			return sandbox.Exit{Code: 9}
+		}
+		defer c.Close()
+		id, err := c.Register("inner", `["INVOKE"]`)
+		if err != nil {
+			return sandbox.Exit{Code: 8}
+		}
+		if fails {
+			if err := c.ExtensionError("init/error", id, "Extension.NoKey"); err != nil {
+				return sandbox.Exit{Code: 7}
+			}
+			return sandbox.Exit{Code: 1}
+		}
+		ended := make(chan struct{})
+		defer func() { <-ended }()
+		go func() {
+			defer close(ended)
+			for _, err := c.NextEvent(id); err == nil; _, err = c.NextEvent(id) {
+			}
+		}()
+		return workertest.Runtime(echo)(ctx, p)
+	}, func(o *worker.Options) { o.Runtimes = workertest.Runtimes{Copies: true} })
+	e := h.start(t, workertest.Function("f"))
+	if _, errorType := e.InitFailure(); errorType != "Extension.InitError" {
+		t.Error(errorType)
+	}
+	res := e.Invoke(invocation("1"))
+	if want := `{"errorType":"Extension.InitError","errorMessage":"RequestId: ` + requestID + ` Error: Runtime exited with error: exit status 1"}`; string(res.Payload) != want {
+		t.Errorf("%s", res.Payload)
+	}
+	e.Destroy()
+	if lines := h.logs.Messages(); !slices.Contains(lines, "EXTENSION\tName: inner\tState: InitError\tEvents: [INVOKE]\tError Type: Extension.NoKey\n") {
+		t.Errorf("%q", lines)
+	}
+	fails = false
+	fn := workertest.Function("f")
+	fn.Version, fn.SnapStart.ApplyOn = "1", "PublishedVersions"
+	if out, err := h.Snapshot(context.Background(), worker.StartSpec{Function: fn}); err != nil || out.InitFailed || out.Without == nil || !strings.Contains(out.Without.Error(), "extensions") {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
