@@ -66,10 +66,14 @@ var failures = []struct {
 	}},
 }
 
+// formless are those that another form of handler cannot have: a callback that is called with nothing has succeeded, and
+// who streams makes the JSON.
+var formless = map[string]bool{"a rejection with nothing": true, "an answer that cannot be serialised": true}
+
 func testFailures(t *testing.T, l language) {
 	for _, f := range failures {
 		want, ok := f.want[l.name]
-		if !ok {
+		if !ok || formless[f.name] && l.variant != "" {
 			continue
 		}
 		t.Run(f.name, func(t *testing.T) {

@@ -26,6 +26,7 @@ const (
 // language is one runtime client and an interpreter of this host for it.
 type language struct {
 	name    string // of its directory in testdata
+	variant string // a form of its handlers, "" for the usual one
 	runtime string
 	path    string // of the interpreter
 	handler func(name string) string
@@ -33,7 +34,29 @@ type language struct {
 	task func(t testing.TB) string
 }
 
-func (l language) String() string { return l.name + "/" + l.runtime }
+func (l language) String() string {
+	if l.variant != "" {
+		return l.name + "/" + l.runtime + "/" + l.variant
+	}
+	return l.name + "/" + l.runtime
+}
+
+// variants are the other forms of handlers that a language has, for the same table.
+func variants(all []language) (out []language) {
+	for _, l := range all {
+		out = append(out, l)
+		if l.name != "nodejs" {
+			continue
+		}
+		for variant, file := range map[string]string{"module": "esm", "callbacks": "callbacks", "streams": "streams"} {
+			v := l
+			v.variant = variant
+			v.handler = func(name string) string { return file + "." + name }
+			out = append(out, v)
+		}
+	}
+	return out
+}
 
 // languages lists what this host can run; the rest is told as skipped.
 func languages(t testing.TB) []language {
@@ -53,11 +76,11 @@ func languages(t testing.TB) []language {
 		// Asked for its own path: a version that a version switcher merely knows does not answer.
 		out, err := exec.Command("python"+version, "-c", "import sys; print(sys.executable)").Output()
 		if err == nil {
-			found = append(found, language{"python", "python" + version, strings.TrimSpace(string(out)), file, testdata("python")})
+			found = append(found, language{"python", "", "python" + version, strings.TrimSpace(string(out)), file, testdata("python")})
 		}
 	}
 	if p, err := exec.LookPath("node"); err == nil {
-		found = append(found, language{"nodejs", "nodejs20.x", p, file, testdata("nodejs")})
+		found = append(found, language{"nodejs", "", "nodejs20.x", p, file, testdata("nodejs")})
 	}
 	if p, err := exec.LookPath("ruby"); err == nil {
 		ruby := func(name string) string {
@@ -66,12 +89,12 @@ func languages(t testing.TB) []language {
 			}
 			return "function." + name
 		}
-		found = append(found, language{"ruby", "ruby3.2", p, ruby, testdata("ruby")})
+		found = append(found, language{"ruby", "", "ruby3.2", p, ruby, testdata("ruby")})
 	}
 	if p, err := exec.LookPath("java"); err == nil {
 		if _, err := exec.LookPath("javac"); err == nil {
 			java := func(name string) string { return "example.Function::" + name }
-			found = append(found, language{"java", "java17", p, java, javaTask})
+			found = append(found, language{"java", "", "java17", p, java, javaTask})
 		}
 	}
 	return found
