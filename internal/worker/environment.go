@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,7 +162,8 @@ func (e *Environment) start(ctx context.Context) error {
 }
 
 func runtimeWant(fn *record.Function) RuntimeWant {
-	return RuntimeWant{Identifier: fn.Runtime, Architecture: fn.Architecture, MemoryMiB: fn.MemoryMiB, VersionARN: fn.HeldRuntime(), ExecWrapper: fn.Environment[execWrapperVariable]}
+	return RuntimeWant{Identifier: fn.Runtime, Architecture: fn.Architecture, MemoryMiB: fn.MemoryMiB, VersionARN: fn.HeldRuntime(), ExecWrapper: fn.Environment[execWrapperVariable],
+		JavaOptions: strings.TrimSpace(fn.Environment["JAVA_TOOL_OPTIONS"] + " " + fn.Environment["JDK_JAVA_OPTIONS"])}
 }
 
 // gather gets the code and the credentials.

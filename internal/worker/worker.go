@@ -85,6 +85,8 @@ type RuntimeWant struct {
 	// ExecWrapper is the function's AWS_LAMBDA_EXEC_WRAPPER: a program that is started in
 	// the runtime's place, with its command line.
 	ExecWrapper string
+	// JavaOptions are the function's JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS, for Java.
+	JavaOptions string
 }
 
 // Runtime is one language's interpreter and its client, ready to start.

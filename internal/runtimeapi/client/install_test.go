@@ -80,7 +80,7 @@ func TestPrograms(t *testing.T) {
 		{Request{Runtime: "nodejs22.x", Interpreter: "/n", MemoryMiB: 128, ExecWrapper: "/opt/wrap"}, "/d/nodejs", "/opt/wrap /n --max-old-space-size=115 /var/runtime/index.js",
 			[]string{"NODE_PATH=/opt/nodejs/node22/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"}},
 		{Request{Runtime: "java21", Interpreter: "/j", MemoryMiB: 512}, "/d/java",
-			"/j -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -XX:-UsePerfData -Dfile.encoding=UTF-8 -Dsun.jnu.encoding=UTF-8 -Duser.language=en -Duser.country=US " +
+			"/j -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Dfile.encoding=UTF-8 -Dsun.jnu.encoding=UTF-8 -Duser.language=en -Duser.country=US " +
 				"--add-opens=java.base/java.lang=ALL-UNNAMED --add-opens=java.base/java.util=ALL-UNNAMED --add-opens=java.base/java.util.concurrent=ALL-UNNAMED " +
 				"-Dorg.crac.Core.Compat=com.amazonaws.services.lambda.crac -Xmx384m -cp /var/runtime/lambdad-runtime.jar:/var/task:/var/task/lib/*:/opt/java/lib/* lambdad.runtime.Main",
 			[]string{"AWS_EXECUTION_ENV=AWS_Lambda_java21", "LC_ALL=C.UTF-8"}},

@@ -30,6 +30,8 @@ type Request struct {
 	// ExecWrapper is the value of AWS_LAMBDA_EXEC_WRAPPER, "" for none: a program
 	// that is started in the interpreter's place, with its command line.
 	ExecWrapper string
+	// ClassData is what ArchiveClasses returned for this interpreter.
+	ClassData ClassData
 	// MountedAt replaces RuntimeDir where the client is mounted elsewhere.
 	MountedAt string
 	// TaskRoot replaces /var/task.
@@ -79,6 +81,7 @@ func (s Set) For(r Request) (Program, error) {
 			r.MountedAt + "/node_modules:" + r.MountedAt + ":" + r.TaskRoot}
 	case "java":
 		p.Argv = append([]string{r.Interpreter}, javaFlags(version, r.MemoryMiB)...)
+		p.Argv = append(p.Argv, r.ClassData.flags(r.MountedAt)...)
 		p.Argv = append(p.Argv, "-cp", strings.Join([]string{
 			r.MountedAt + "/lambdad-runtime.jar", r.TaskRoot, r.TaskRoot + "/lib/*", "/opt/java/lib/*",
 		}, ":"), "lambdad.runtime.Main")
@@ -134,7 +137,7 @@ func nodeFlags(memoryMiB int) []string {
 // thread, and the first compiler only.
 func javaFlags(version string, memoryMiB int) []string {
 	flags := []string{
-		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-XX:-UsePerfData", // a file in /tmp, which is shared with whoever looks at it
 		// As in AWS's locale, which may not be installed here.
 		"-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8", "-Duser.language=en", "-Duser.country=US",

@@ -1,0 +1,45 @@
+package story
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/lambdad/lambdad/test/house"
+)
+
+// TestJavaClassData: a Java that begins with an archive of its client's classes serves like another, says nothing of it, and
+// takes a function's own archive or cache in its place.
+func TestJavaClassData(t *testing.T) {
+	client := house.Start(t).Client(t)
+	for name, runtime := range map[string]types.Runtime{"java17": types.RuntimeJava17, "java21": types.RuntimeJava21, "java25": "java25"} {
+		t.Run(name, func(t *testing.T) {
+			c := client.With(t)
+			for i, options := range []string{"", "-XX:SharedArchiveFile=/opt/absent.jsa", "-XX:AOTCache=/opt/absent.aot"} {
+				if i == 2 && name != "java25" {
+					continue // older ones do not know it
+				}
+				in := lambda.CreateFunctionInput{FunctionName: aws.String(name + []string{"", "-cds", "-aot"}[i]), Runtime: runtime, Handler: aws.String("java.lang.Integer::bitCount"),
+					MemorySize: aws.Int32(512), Timeout: aws.Int32(30)}
+				if options != "" {
+					in.Environment = &types.Environment{Variables: map[string]string{"JAVA_TOOL_OPTIONS": options}}
+				}
+				function := c.Function(in, map[string]string{"nothing.txt": "the handler is the JDK's"})
+				answer := c.Invoke(function, "7")
+				if answer.FunctionError != "" || answer.Payload != "3" {
+					t.Errorf("%q: %+v", options, answer)
+				}
+				if options != "" {
+					continue
+				}
+				for _, line := range c.LogLines(function, "REPORT")[1:] {
+					if line[0] == '[' {
+						t.Errorf("the JVM says %q", line)
+					}
+				}
+			}
+		})
+	}
+}
