@@ -23,10 +23,10 @@ const (
 	// nobody is the user that the stories run as when root starts the tests.
 	nobody = 65534
 	// golangBuilt, set in the environment, is the folder of the built Go
-	// example: for a test process that may not run the compiler.
+	// example and of the extension: for a test process that may not run the compiler.
 	golangBuilt = "LAMBDAD_TEST_GOLANG"
 	// rootlessStories are told again as an ordinary user.
-	rootlessStories = "^(TestWithoutRoot|TestKillAndRestart|TestDrain|TestReportLine|TestLimitsAreReal)$"
+	rootlessStories = "^(TestWithoutRoot|TestKillAndRestart|TestDrain|TestReportLine|TestLimitsAreReal|TestExtensionEvents|TestInternalExtension)$"
 	// together is how many invokes run at once.
 	together = 20
 )
@@ -179,6 +179,9 @@ func asNobody(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(program)), content, 0o755); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, probeFile), []byte(goExtension(t)), 0o755); err != nil {
+		t.Fatal(err)
 	}
 	// This binary lies where nobody cannot walk: it is executed by descriptor.
 	self, err := os.Open("/proc/self/exe")
