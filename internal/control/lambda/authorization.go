@@ -44,8 +44,9 @@ type demand struct {
 	action     string
 	resource   string
 	conditions map[string][]string
-	owner      aws.AccountID // of the resource; "" is the caller's account
-	policies   []string      // on the resource
+	owner      aws.AccountID    // of the resource; "" is the caller's account
+	policies   []string         // on the resource
+	function   record.Qualified // whose policy it is, "" where none is asked for
 }
 
 // authorizeCall asks for everything that an operation demands. It runs before the
@@ -53,11 +54,31 @@ type demand struct {
 func (c *Control) authorizeCall(ctx context.Context, call *wire.Call, operation string, in any) error {
 	for _, d := range c.demands(call, operation, in) {
 		access := iam.Access{Action: d.action, Resource: d.resource, Owner: d.owner, Conditions: d.conditions, ResourcePolicies: d.policies}
+		refused := c.authorize.AuthorizeAccess(ctx, call, access)
+		if refused == nil {
+			continue
+		}
+		if access.ResourcePolicies = c.freshPolicy(ctx, d); access.ResourcePolicies == nil {
+			return refused
+		}
 		if err := c.authorize.AuthorizeAccess(ctx, call, access); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// freshPolicy is the function's policy where it is another than was asked with: the permission may have
+// been given a moment ago.
+func (c *Control) freshPolicy(ctx context.Context, d demand) []string {
+	if d.function.ID.Name == "" {
+		return nil
+	}
+	p, ok, err := c.policies.Refresh(ctx, d.function)
+	if err != nil || !ok || slices.Contains(d.policies, p.Document) {
+		return nil // the refusal is the answer, whatever keeps the store from being read
+	}
+	return []string{p.Document}
 }
 
 // demands follows the Service Authorization Reference, "Actions, resources, and
@@ -238,8 +259,8 @@ func (c *Control) onFunction(call *wire.Call, action string, name, qualifier *st
 	if (err == nil || errors.Is(err, record.ErrOtherAccount)) && qualifier != nil && record.ValidQualifier(*qualifier) {
 		n.Qualifier = *qualifier
 	}
-	d := demand{action: action, resource: n.ARN(), owner: n.ID.Account, conditions: map[string][]string{}}
-	if p, ok := c.policies.Get(n.PolicyKey()); ok {
+	d := demand{action: action, resource: n.ARN(), owner: n.ID.Account, conditions: map[string][]string{}, function: n.PolicyKey()}
+	if p, ok := c.policies.Get(d.function); ok {
 		d.policies = []string{p.Document}
 	}
 	if f, ok := c.functions.Function(n.ID, record.Latest); ok {

@@ -70,6 +70,7 @@ type Limits struct {
 // Policies is the view of resource-based policies.
 type Policies interface {
 	Get(key record.Qualified) (*record.Policy, bool)
+	Refresh(ctx context.Context, key record.Qualified) (*record.Policy, bool, error)
 }
 
 // Options of New. Store, Functions, Policies, Keys, Artifacts and Runtimes must be given.

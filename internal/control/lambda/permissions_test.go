@@ -1,12 +1,14 @@
 package lambda
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	api "github.com/lambdad/lambdad/internal/api/lambda"
+	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/wire"
 )
@@ -108,5 +110,40 @@ func TestOtherAccounts(t *testing.T) {
 	}
 	if a.last.Resource != id.QualifiedARN("1") || len(a.last.ResourcePolicies) != 0 {
 		t.Errorf("asked with %+v", a.last)
+	}
+}
+
+// behind is a view that has nothing yet.
+type behind struct{ Policies }
+
+func (behind) Get(record.Qualified) (*record.Policy, bool) { return nil, false }
+
+// needsPolicy lets nobody in without a policy of the resource's.
+type needsPolicy struct{ asked int }
+
+func (n *needsPolicy) AuthorizeAccess(_ context.Context, _ *wire.Call, access iam.Access) error {
+	n.asked++
+	if len(access.ResourcePolicies) == 0 {
+		return errors.New("denied")
+	}
+	return nil
+}
+
+// TestPermissionLetsInAtOnce: a permission is good as soon as AddPermission has answered.
+func TestPermissionLetsInAtOnce(t *testing.T) {
+	who := &needsPolicy{}
+	h := newHouse(t, func(o *Options) { o.Policies, o.Authorizer = behind{o.Policies}, who })
+	h.create("f")
+	theirs := call()
+	theirs.Account = "222222222222"
+	invoke := &api.InvocationRequest{FunctionName: wire.Ptr("arn:aws:lambda:us-east-1:" + testAccount + ":function:f")}
+	if err := h.h.Authorize(t.Context(), theirs, "Invoke", invoke); err == nil || who.asked != 1 {
+		t.Errorf("without a permission: %v, asked %d times", err, who.asked)
+	}
+	if _, err := h.h.AddPermission(t.Context(), call(), permission("f", "other", "222222222222")); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.h.Authorize(t.Context(), theirs, "Invoke", invoke); err != nil {
+		t.Error(err)
 	}
 }
