@@ -2,6 +2,7 @@ package compat
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -48,17 +49,25 @@ func TestTerraformLambda(t *testing.T) {
 	plan := []string{"plan", "-detailed-exitcode", "-input=false", "-no-color"}
 	run(t, h, dir, terraform, apply...)
 	run(t, h, dir, terraform, plan...)
-	wantFound(t, run(t, h, dir, terraform, "output", "-json", "found"), map[string]any{
+	found := run(t, h, dir, terraform, "output", "-json", "found")
+	wantFound(t, found, map[string]any{
 		"functions": 4.0, "logs": "tf-own", "qualified": "1", "alias": "1", "layer": "what functions share",
 		"url": "NONE", "signing": "Warn", "read": "data", "once": "once", "crud": "create",
 	})
+	at := fmt.Sprint(decode(t, found)["at"])
+	if answer, err := http.Get(at); err != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("the URL answers %v, %v", answer, err)
+	}
 
 	second := []string{"-var", "second=true"}
 	if out := run(t, h, dir, terraform, append(apply, second...)...); !strings.Contains(out, "0 destroyed") {
 		t.Errorf("the change was not made in place:\n%s", out)
 	}
 	run(t, h, dir, terraform, append(plan, second...)...)
-	wantFound(t, run(t, h, dir, terraform, "output", "-json", "found"), map[string]any{"url": "AWS_IAM", "crud": "update", "alias": "1"})
+	wantFound(t, run(t, h, dir, terraform, "output", "-json", "found"), map[string]any{"url": "AWS_IAM", "crud": "update", "alias": "1", "at": at})
+	if answer, err := http.Get(at); err != nil || answer.StatusCode != http.StatusForbidden {
+		t.Errorf("the URL that wants a signature answers %v, %v", answer, err)
+	}
 
 	ids := decode(t, run(t, h, dir, terraform, "output", "-json", "ids"))
 	var blocks strings.Builder

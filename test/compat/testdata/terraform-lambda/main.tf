@@ -204,6 +204,14 @@ resource "aws_lambda_permission" "token" {
   event_source_token = "amzn1.ask.skill.1"
 }
 
+# The URL gives everybody lambda:InvokeFunctionUrl, but not this.
+resource "aws_lambda_permission" "everybody" {
+  statement_id  = "everybody"
+  function_name = aws_lambda_function.steady.function_name
+  action        = "lambda:InvokeFunction"
+  principal     = "*"
+}
+
 resource "aws_lambda_function_url" "steady" {
   function_name      = aws_lambda_function.steady.function_name
   authorization_type = var.second ? "AWS_IAM" : "NONE"
@@ -349,6 +357,7 @@ output "found" {
     alias     = data.aws_lambda_alias.live.function_version
     layer     = data.aws_lambda_layer_version.common.description
     url       = data.aws_lambda_function_url.steady.authorization_type
+    at        = data.aws_lambda_function_url.steady.function_url
     signing   = data.aws_lambda_code_signing_config.warn.policies[0].untrusted_artifact_on_deployment
     read      = jsondecode(data.aws_lambda_invocation.read.result).event.from
     once      = jsondecode(aws_lambda_invocation.once.result).event.from
