@@ -202,6 +202,7 @@ func TestResponses(t *testing.T) {
 		"a prelude":  {"{\"statusCode\":201,\"headers\":{\"X-A\":\"b\"}}\x00\x00\x00\x00\x00\x00\x00\x00body", "{\"statusCode\":201,\"headers\":{\"X-A\":\"b\"}}\x00\x00\x00\x00\x00\x00\x00\x00body", 200, http.Header{"X-A": nil}},
 		"bad base64": {`{"statusCode":200,"body":"!","isBase64Encoded":true}`, "Internal Server Error", 502, nil},
 		"bad status": {`{"statusCode":99}`, "Internal Server Error", 502, nil},
+		"server's":   {`{"statusCode":200,"headers":{"x-amzn-RequestId":"q","X-AMZN-trace-id":"Root=2","x-amzn-errortype":"E"},"body":"x"}`, "x", 200, http.Header{"X-Amzn-Requestid": nil, "X-Amzn-Trace-Id": {"Root=1"}, "X-Amzn-Errortype": nil}},
 		"injection":  {`{"statusCode":200,"headers":{"X-A":"b\r\nX-B: c","Bad Name":"x","Content-Length":"9"},"body":"x"}`, "x", 200, http.Header{"X-A": nil, "X-B": nil, "Bad Name": nil, "Content-Length": {"1"}}},
 	} {
 		t.Run(name, func(t *testing.T) {

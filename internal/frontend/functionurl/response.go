@@ -80,7 +80,7 @@ func respond(w http.ResponseWriter, payload []byte, cors http.Header) {
 func (e *envelope) setHeaders(h, cors http.Header) {
 	for name, raw := range e.Headers {
 		v, ok := headerValue(raw)
-		if !ok || !validHeader(name, v) || hopByHop[http.CanonicalHeaderKey(name)] {
+		if !ok || !validHeader(name, v) || serversOwn[http.CanonicalHeaderKey(name)] {
 			continue
 		}
 		if _, ours := cors[http.CanonicalHeaderKey(name)]; !ours { // the URL's own CORS headers win
@@ -143,7 +143,9 @@ func validHeader(name, v string) bool {
 	return !strings.ContainsAny(v, "\r\n\x00")
 }
 
-// hopByHop are headers that are the server's own.
-var hopByHop = map[string]bool{
+// serversOwn are headers that no function sets: those of the connection, and those by which the
+// server tells its own story. A second request id would leave the client to guess.
+var serversOwn = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Content-Length": true, "Date": true,
+	"X-Amzn-Requestid": true, "X-Amzn-Trace-Id": true, "X-Amzn-Errortype": true,
 }
