@@ -259,6 +259,28 @@ func TestAuthenticationFaults(t *testing.T) {
 	}
 }
 
+func TestKnown(t *testing.T) {
+	a, _ := openNew(t)
+	addRole(t, a, "r", nil)
+	addUser(t, a, "bob", nil)
+	for arn, want := range map[string]bool{
+		"arn:aws:iam::000000000000:role/r":           true,
+		"arn:aws:iam::000000000000:user/bob":         true,
+		"arn:aws:sts::000000000000:assumed-role/r/s": true,
+		"arn:aws:iam::111111111111:root":             true,
+		"arn:aws:sts::000000000000:federated-user/f": true,
+		"arn:aws:iam::000000000000:role/bob":         false,
+		"arn:aws:iam::000000000000:role/path/r":      false,
+		"arn:aws:iam::111111111111:role/r":           false,
+		"arn:aws:iam::000000000000:group/g":          false,
+		"bob":                                        false,
+	} {
+		if got := a.Known(arn); got != want {
+			t.Errorf("%s: %v", arn, got)
+		}
+	}
+}
+
 func TestSessionsDieWithTheirIdentity(t *testing.T) {
 	a, _ := openNew(t)
 	addRole(t, a, "r", nil)

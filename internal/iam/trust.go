@@ -22,6 +22,16 @@ func (a *Authority) Trust(r *Role) string {
 	return trust
 }
 
+// Known reports whether a policy may name the principal of this ARN: a user or role that there is, a
+// session of such a role, any account, and federated users, who are nowhere but in their sessions.
+func (a *Authority) Known(arn string) bool {
+	p, err := aws.ParseARN(arn)
+	if err != nil {
+		return false
+	}
+	return p.Resource == "root" || strings.HasPrefix(p.Resource, "federated-user/") || a.dir.idOf(arn) != ""
+}
+
 // idOf is the unique id of the user or role that an ARN names, of a session
 // that of its role; "" is nobody's.
 func (d *Directory) idOf(arn string) string {

@@ -32,3 +32,8 @@ type executionRoles struct{ authority *iam.Authority }
 func (r executionRoles) Assumable(_ context.Context, roleARN string) error {
 	return r.authority.AssumableBy(roleARN, "lambda.amazonaws.com")
 }
+
+// Known implements control/lambda's Roles.
+func (r executionRoles) Known(_ context.Context, principalARN string) bool {
+	return r.authority.Known(principalARN)
+}

@@ -102,6 +102,8 @@ func (r rolesFake) Assumable(_ context.Context, role string) error {
 	return nil
 }
 
+func (r rolesFake) Known(_ context.Context, principal string) bool { return r[principal] }
+
 func TestRolesAreChecked(t *testing.T) {
 	h := newHouse(t, func(o *Options) { o.Roles = rolesFake{testRole: true} })
 	h.create("f")

@@ -46,10 +46,12 @@ type Runtimes interface {
 	ResolveVersion(ctx context.Context, identifier, architecture, versionID string) (runtimes.Runtime, error)
 }
 
-// Roles knows execution roles.
+// Roles knows execution roles, and whom policies may name.
 type Roles interface {
 	// Assumable returns nil if the role exists and trusts lambda.amazonaws.com.
 	Assumable(ctx context.Context, roleARN string) error
+	// Known reports whether a user, role or session of this ARN exists.
+	Known(ctx context.Context, principalARN string) bool
 }
 
 // Isolation decides how functions are kept apart from the host and from each other.

@@ -19,7 +19,7 @@ func (c *Control) addLayerVersionPermission(ctx context.Context, call *wire.Call
 	if err != nil {
 		return nil, c.layerGone(id, err)
 	}
-	principal, err := principalOf(id.Region, value(in.Principal))
+	principal, err := c.principalOf(ctx, id.Region, value(in.Principal))
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (c *Control) addPermission(ctx context.Context, call *wire.Call, in *api.Ad
 	if err != nil {
 		return nil, err
 	}
-	statement, err := statementOf(n, in)
+	statement, err := c.statementOf(ctx, n, in)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +66,10 @@ func (c *Control) addPermission(ctx context.Context, call *wire.Call, in *api.Ad
 	return &api.AddPermissionResponse{Statement: wire.Ptr(string(text))}, nil
 }
 
-func statementOf(n record.Name, in *api.AddPermissionRequest) (*policyStatement, error) {
+func (c *Control) statementOf(ctx context.Context, n record.Name, in *api.AddPermissionRequest) (*policyStatement, error) {
 	s := &policyStatement{Sid: value(in.StatementId), Effect: "Allow", Action: value(in.Action), Resource: n.ARN()}
 	var err error
-	if s.Principal, err = principalOf(n.ID.Region, value(in.Principal)); err != nil {
+	if s.Principal, err = c.principalOf(ctx, n.ID.Region, value(in.Principal)); err != nil {
 		return nil, err
 	}
 	if in.FunctionUrlAuthType != nil && s.Action != invokeURL {
@@ -99,14 +99,15 @@ func statementOf(n record.Name, in *api.AddPermissionRequest) (*policyStatement,
 }
 
 // principalOf reads a principal in each form that AddPermission takes: everybody, an account, a
-// user or role, or a service by its host name.
-func principalOf(region aws.Region, s string) (any, error) {
+// user or role, or a service by its host name. Users and roles must exist. Source: IAM user guide,
+// "AWS JSON policy elements: Principal": a resource policy is saved with the principal's unique id.
+func (c *Control) principalOf(ctx context.Context, region aws.Region, s string) (any, error) {
 	switch arn, err := aws.ParseARN(s); {
 	case s == "*":
 		return "*", nil
 	case aws.AccountID(s).Valid():
 		return map[string]string{"AWS": aws.ARN{Partition: region.Partition(), Service: "iam", Account: aws.AccountID(s), Resource: "root"}.String()}, nil
-	case err == nil && (arn.Service == "iam" || arn.Service == "sts") && arn.Account.Valid():
+	case err == nil && (arn.Service == "iam" || arn.Service == "sts") && arn.Account.Valid() && (c.roles == nil || c.roles.Known(ctx, s)):
 		return map[string]string{"AWS": s}, nil
 	case serviceHost(s):
 		return map[string]string{"Service": s}, nil

@@ -56,6 +56,16 @@ func TestPermissionRevisesWhatItIsOn(t *testing.T) {
 	wantFault(t, err, "PreconditionFailedException", "Call the GetPolicy API")
 }
 
+func TestPrincipalsMustExist(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Roles = rolesFake{testRole: true} })
+	h.create("f")
+	if _, err := h.h.AddPermission(t.Context(), call(), permission("f", "role", testRole)); err != nil {
+		t.Error(err)
+	}
+	_, err := h.h.AddPermission(t.Context(), call(), permission("f", "nobody", testRole+"-other"))
+	wantFault(t, err, "InvalidParameterValueException", "The provided principal was invalid. Please check the principal and try again.")
+}
+
 func TestURLConditionsAreOfURLs(t *testing.T) {
 	h := newHouse(t)
 	h.create("f")
