@@ -402,6 +402,9 @@ func (e *Environment) freeze(ctx context.Context) {
 	if p == nil || e.frozen || p.exited.Load() || !e.quietFor(quietBeforeFreeze) {
 		return
 	}
+	if p.session.WaitNext(alreadyOver) != nil && !e.quietFor(busyBeforeFreeze) {
+		return // on its way to its next invoke: stopped there, it would not be ready when that comes
+	}
 	var hub *telemetryapi.Hub
 	if p.extended() {
 		hub = p.log.pauseTelemetry()

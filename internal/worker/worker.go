@@ -38,6 +38,9 @@ const (
 	// quietBeforeFreeze is how long an environment stays thawed after an invoke,
 	// so that a busy one is never frozen.
 	quietBeforeFreeze = 100 * time.Millisecond
+	// busyBeforeFreeze is how long one stays thawed whose runtime has answered and does not
+	// ask for more.
+	busyBeforeFreeze = 10 * time.Second
 	// initsPerCore bounds INIT phases that run at once: they are work for the
 	// processor, and too many at once would all meet InitTimeout.
 	initsPerCore = 32

@@ -363,6 +363,10 @@ func TestNotReadyWhileRuntimeWorksOn(t *testing.T) {
 	if n := len(h.logs.Messages()); n != lines {
 		t.Errorf("%d lines for an invoke that did not run", n-lines)
 	}
+	time.Sleep(300 * time.Millisecond) // longer than an environment stays thawed that is ready
+	if _, _, _, frozen, _ := h.driver.Counts(); frozen != 0 {
+		t.Error("frozen on its way to the next invoke")
+	}
 	close(workOn)
 	if !e.Settle() {
 		t.Fatal("not settled")
