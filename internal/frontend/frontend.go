@@ -161,6 +161,7 @@ func (f *Frontend) Invoke(ctx context.Context, call *wire.Call, in *api.Invocati
 		Received:      call.Received,
 		WantTail:      value(in.LogType) == api.LogTypeTail,
 		DryRun:        value(in.InvocationType) == api.InvocationTypeDryRun,
+		After:         call.After,
 	})
 	if err != nil {
 		return nil, err

@@ -24,6 +24,8 @@ type Request struct {
 	WantTail      bool
 	// Stream, where set, takes an answer that the function streams.
 	Stream Stream
+	// After, where set, does what it is given once the answer is on its way.
+	After func(work func())
 	// DryRun stops before the function would run.
 	DryRun bool
 }
@@ -68,6 +70,7 @@ func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
 		ClientContext: r.ClientContext,
 		TraceID:       trace,
 		WantTail:      r.WantTail,
+		After:         r.After,
 	}
 	if r.Stream != nil {
 		in.Stream = &headed{to: r.Stream, head: StreamHead{ExecutedVersion: fn.Version, TraceID: trace}}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/lambdad/lambdad/internal/wire/httpbind"
 	"github.com/lambdad/lambdad/internal/wire/shape"
@@ -24,13 +25,37 @@ func (x *exchange) write(status int, contentType string, body []byte) error {
 	}
 	x.answered = true
 	x.w.WriteHeader(status)
-	if !bodyAllowed(status) || len(body) == 0 {
-		return nil
+	if bodyAllowed(status) && len(body) > 0 {
+		if _, err := x.w.Write(body); err != nil {
+			x.server.cfg.Log.Debug("client gone before the answer", "request", string(x.id), "error", err)
+		}
 	}
-	if _, err := x.w.Write(body); err != nil {
-		x.server.cfg.Log.Debug("client gone before the answer", "request", string(x.id), "error", err)
+	if len(x.after) > 0 {
+		x.send()
 	}
 	return nil
+}
+
+// sendTimeMax is how long an answer may take that work waits for. Only a client that sends
+// requests and does not read what it is answered can make it that long.
+const sendTimeMax = 5 * time.Second
+
+// send has net/http send what was written, instead of when the handler has returned.
+func (x *exchange) send() {
+	c := http.NewResponseController(x.w)
+	_ = c.SetWriteDeadline(time.Now().Add(sendTimeMax)) // a writer without deadlines is no connection
+	if err := c.Flush(); err != nil {
+		x.server.cfg.Log.Debug("answer not sent", "request", string(x.id), "error", err)
+		return // the connection is of no use any more
+	}
+	_ = c.SetWriteDeadline(time.Time{})
+}
+
+// doAfter does what the handler left for later.
+func (x *exchange) doAfter() {
+	for _, work := range x.after {
+		work()
+	}
 }
 
 func bodyAllowed(status int) bool {

@@ -48,4 +48,8 @@ type Call struct {
 	TraceID string
 	// AnswerHeader takes headers of the answer that no shape carries.
 	AnswerHeader http.Header
+	// After, where set, leaves work for when the answer is on its way, or cannot be sent: the
+	// request's goroutine does it then. It is for answers that fit into a socket's buffer, and
+	// work that is shorter than a client's way to its next request.
+	After func(work func())
 }

@@ -35,6 +35,7 @@ type exchange struct {
 	framed   bool           // the body is as it was sent: aws-chunked, if the request says so
 	form     httpbind.Query // of the query protocol
 	answered bool           // the status is on its way
+	after    []func()       // what Call.After was given
 }
 
 // codec is a protocol's way with a whole message.
@@ -126,6 +127,7 @@ func (x *exchange) authenticate() (*Call, error) {
 		AnswerHeader:    x.w.Header(),
 		Protocol:        x.codec.protocol(),
 		Path:            x.r.URL.Path,
+		After:           func(work func()) { x.after = append(x.after, work) },
 	}
 	if addr, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
 		call.SourceIP = addr.Addr().Unmap()

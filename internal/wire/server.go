@@ -102,6 +102,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.cfg.Internal.ServeHTTP(w, r)
 		return
 	}
+	defer x.doAfter() // also when what comes next panics
 	defer x.recoverPanic()
 	if err := x.serve(); err != nil {
 		x.fail(err)

@@ -20,6 +20,10 @@ import (
 // credentialsMargin is how much longer than an invoke's timeout its credentials live.
 const credentialsMargin = time.Minute
 
+// afterBytesMax is how long an answer may be whose sending the end of its invoke waits for: with
+// its headers it fits into any socket's buffer, so that no slow client holds an environment.
+const afterBytesMax = 8 << 10
+
 // execWrapperVariable names a program that starts the runtime in its place. Source: Lambda
 // developer guide, "Modifying the runtime environment", wrapper scripts.
 const execWrapperVariable = "AWS_LAMBDA_EXEC_WRAPPER"
@@ -82,6 +86,8 @@ type Invocation struct {
 	WantTail bool
 	// Stream, where set, takes an answer that the function streams, while it runs.
 	Stream runtimeapi.Stream
+	// After, where set, does what it is given once a short answer is on its way.
+	After func(work func())
 }
 
 // Result is what came of an invoke.
@@ -316,7 +322,11 @@ func (e *Environment) Invoke(in *Invocation) Result {
 		return run.finishInline()
 	}
 	res := run.result()
-	go run.finish()
+	if in.After != nil && len(res.Payload) <= afterBytesMax {
+		in.After(func() { run.finish() })
+	} else {
+		go run.finish()
+	}
 	return res
 }
 

@@ -232,7 +232,7 @@ func (r *invokeRun) awaitExtensions() {
 }
 
 // finish writes what closes the invoke's log, meters it and gives the turn back. After a
-// good answer it runs beside the answer's way to the client.
+// good answer it runs behind it, or beside its way to the client.
 func (r *invokeRun) finish() []byte {
 	e, p := r.env, r.proc
 	defer e.turn.Unlock()
