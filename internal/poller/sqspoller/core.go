@@ -8,8 +8,9 @@ const (
 	// widthMax bounds the receives of one mapping that wait or work at once.
 	widthMax = 32
 	// concurrencyMax bounds the batches of a mapping that run at once where ScalingConfig does
-	// not. Source: Lambda developer guide, "Using Lambda with Amazon SQS", scaling.
-	concurrencyMax = 1250
+	// not. Source: Lambda developer guide, "Configuring scaling behavior for SQS event source
+	// mappings".
+	concurrencyMax = 1000
 	// batchBytesMax closes a batch before its event is larger than an invoke may be. Source:
 	// Lambda quotas, 6 MB for synchronous invokes; the rest is for what stands around records.
 	batchBytesMax = 6<<20 - 64<<10
@@ -48,6 +49,14 @@ type Config struct {
 	// Patience is how long a message may wait here for its turn: the visibility timeout without
 	// the function's. What waits longer is left to the queue.
 	Patience time.Duration
+}
+
+// most is how many batches may ever run at once.
+func (c *Config) most() int {
+	if c.Concurrency > 0 {
+		return c.Concurrency
+	}
+	return concurrencyMax
 }
 
 // Outcome is what came of an invoke.
@@ -110,6 +119,7 @@ type Core struct {
 	ready           []*Batch // waiting for a place
 	running         map[int]*Batch
 	limit           int // places, learned from throttles
+	scale           scale
 	good            int // batches that ran since the limit last changed
 
 	pause  time.Duration
@@ -118,7 +128,7 @@ type Core struct {
 
 // NewCore makes a core that waits to be configured.
 func NewCore() *Core {
-	return &Core{stopped: true, width: 1, running: map[int]*Batch{}, limit: concurrencyMax, pause: pauseFirst}
+	return &Core{stopped: true, width: 1, running: map[int]*Batch{}, limit: concurrencyMax, scale: scale{places: scaleFirst, room: true}, pause: pauseFirst}
 }
 
 // Step takes one event and returns what is to be done.
@@ -149,6 +159,7 @@ func (c *Core) received(now time.Time, e Received, effects []any) []any {
 		c.width = 1
 	case len(e.Messages) == 0:
 		c.width = max(1, c.width/2)
+		c.scale.quiet()
 	default:
 		c.width = min(c.width*2, widthMax)
 	}
@@ -259,10 +270,11 @@ func (c *Core) grow() {
 
 // places are how many batches may run.
 func (c *Core) places() int {
-	if c.config.Concurrency > 0 {
-		return min(c.limit, c.config.Concurrency)
+	most := min(c.limit, c.config.most())
+	if !c.config.FIFO { // its groups bound it
+		most = min(most, c.scale.places)
 	}
-	return c.limit
+	return most
 }
 
 // plan starts what may start.
@@ -278,6 +290,9 @@ func (c *Core) plan(now time.Time, effects []any) []any {
 		if t.After(now) && (wake.IsZero() || t.Before(wake)) {
 			wake = t
 		}
+	}
+	if again := c.scale.step(now, len(c.running)); len(c.running) < c.config.most() {
+		at(again)
 	}
 	waiting := c.ready[:0]
 	for _, b := range c.ready {
