@@ -4,10 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,13 +25,14 @@ const (
 	functionMiB = 1769
 )
 
-// caller speaks to one server: the SDK for set-up, a bare signed HTTP request for what
-// is measured, so that the client's own cost stays small.
+// caller speaks to one server: the SDK for set-up, a signed request over a kept connection for
+// what is measured, so that the client's own cost stays small, and Go's client for streams.
 type caller struct {
 	server *runningServer
 	config aws.Config
 	lambda *lambda.Client
 	http   *http.Client
+	kept   *connections
 	signer *v4.Signer
 	keys   aws.Credentials
 	role   string
@@ -53,7 +51,7 @@ func newCaller(ctx context.Context, s *runningServer, connections int) (*caller,
 		return nil, err
 	}
 	c := &caller{server: s, config: cfg, lambda: lambda.NewFromConfig(cfg), signer: v4.NewSigner(), keys: keys,
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true}}}
+		kept: newConnections(), http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true}}}
 	role, err := iam.NewFromConfig(cfg).CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("bench"),
 		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)})
 	if err != nil {
@@ -75,27 +73,16 @@ func (c *caller) waitActive(ctx context.Context, name string) error {
 
 // invoke sends one signed Invoke and returns how long it took to the last byte.
 func (c *caller) invoke(ctx context.Context, name string, payload []byte) (time.Duration, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server.endpoint+"/2015-03-31/functions/"+name+"/invocations", bytes.NewReader(payload))
+	request, err := c.signed(ctx, http.MethodPost, "/2015-03-31/functions/"+name+"/invocations", payload)
 	if err != nil {
 		return 0, err
 	}
-	sum := sha256.Sum256(payload)
-	if err := c.signer.SignHTTP(ctx, c.keys, request, hex.EncodeToString(sum[:]), "lambda", region, time.Now()); err != nil {
-		return 0, err
-	}
-	start := time.Now()
-	response, err := c.http.Do(request)
+	got, took, err := c.kept.do(request)
 	if err != nil {
 		return 0, err
 	}
-	body, err := io.ReadAll(response.Body)
-	took := time.Since(start)
-	response.Body.Close()
-	if err != nil {
-		return 0, err
-	}
-	if response.StatusCode != http.StatusOK || response.Header.Get("X-Amz-Function-Error") != "" {
-		return 0, fmt.Errorf("invoke %s: %s: %s", name, response.Status, body)
+	if got.status != http.StatusOK || got.header.Get("X-Amz-Function-Error") != "" {
+		return 0, fmt.Errorf("invoke %s: %d: %s", name, got.status, got.body)
 	}
 	return took, nil
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -82,17 +81,12 @@ func (c *caller) send(ctx context.Context, name string, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.http.Do(request)
+	got, _, err := c.kept.do(request)
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(response.Body)
-	response.Body.Close()
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusAccepted {
-		return fmt.Errorf("send to %s: %s: %s", name, response.Status, body)
+	if got.status != http.StatusAccepted {
+		return fmt.Errorf("send to %s: %d: %s", name, got.status, got.body)
 	}
 	return nil
 }
