@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -44,11 +47,44 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 // envelope is a function's answer that says what to respond. Source: Lambda developer guide,
 // "Response payload format".
 type envelope struct {
-	StatusCode      *json.Number               `json:"statusCode"`
-	Headers         map[string]json.RawMessage `json:"headers"`
-	Cookies         []string                   `json:"cookies"`
-	Body            json.RawMessage            `json:"body"`
-	IsBase64Encoded bool                       `json:"isBase64Encoded"`
+	status          int // 0: it names none
+	Headers         map[string]json.RawMessage
+	Cookies         []string
+	Body            json.RawMessage
+	IsBase64Encoded bool
+}
+
+var errStatus = errors.New("functionurl: not the number of a final status")
+
+// envelopeOf reads the members of an object by their exact names: encoding/json would take statuscode, too.
+func envelopeOf(members map[string]json.RawMessage) (*envelope, error) {
+	e := &envelope{Body: members["body"]}
+	for name, to := range map[string]any{"headers": &e.Headers, "cookies": &e.Cookies, "isBase64Encoded": &e.IsBase64Encoded} {
+		if raw, ok := members[name]; ok {
+			if err := json.Unmarshal(raw, to); err != nil {
+				return nil, fmt.Errorf("functionurl: %s: %w", name, err)
+			}
+		}
+	}
+	raw := members["statusCode"]
+	if absent(raw) {
+		return e, nil
+	}
+	var number json.Number // a string of a number, too
+	if err := json.Unmarshal(raw, &number); err != nil {
+		return nil, fmt.Errorf("functionurl: statusCode: %w", err)
+	}
+	// Languages with one kind of number write 200 as 200.0.
+	status, err := number.Float64()
+	if err != nil || status != math.Trunc(status) || status < 200 || status > 599 {
+		return nil, errStatus
+	}
+	e.status = int(status)
+	return e, nil
+}
+
+func absent(raw json.RawMessage) bool {
+	return len(raw) == 0 || bytes.Equal(raw, []byte("null"))
 }
 
 // respond makes a function's answer into a response: what is no envelope is the body itself. So is
@@ -57,23 +93,27 @@ type envelope struct {
 // Lambda function URLs": such a URL calls Invoke; middy's "Streamify Response" sees 200 there,
 // whatever the prelude says).
 func respond(w http.ResponseWriter, payload []byte, cors http.Header) {
-	var e envelope
-	if trimmed := bytes.TrimLeft(payload, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' || json.Unmarshal(payload, &e) != nil || e.StatusCode == nil {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(payload, &members) != nil || absent(members["statusCode"]) {
 		write(w, http.StatusOK, "application/json", inferred(payload))
 		return
 	}
-	status, err := strconv.Atoi(e.StatusCode.String())
+	e, err := envelopeOf(members)
+	if err != nil {
+		badGateway(w)
+		return
+	}
 	body, ok := e.body()
-	if err != nil || status < 200 || status > 599 || !ok {
+	if !ok {
 		badGateway(w)
 		return
 	}
 	e.setHeaders(w.Header(), cors)
-	if status == http.StatusNoContent || status == http.StatusNotModified {
-		w.WriteHeader(status)
+	if e.status == http.StatusNoContent || e.status == http.StatusNotModified {
+		w.WriteHeader(e.status)
 		return
 	}
-	write(w, status, "application/json", body)
+	write(w, e.status, "application/json", body)
 }
 
 // setHeaders sets what the function says, but for what is the server's own.
@@ -83,9 +123,12 @@ func (e *envelope) setHeaders(h, cors http.Header) {
 		if !ok || !validHeader(name, v) || serversOwn[http.CanonicalHeaderKey(name)] {
 			continue
 		}
-		if _, ours := cors[http.CanonicalHeaderKey(name)]; !ours { // the URL's own CORS headers win
+		switch _, ours := cors[http.CanonicalHeaderKey(name)]; {
+		case !ours:
 			h.Set(name, v)
-		}
+		case strings.EqualFold(name, "Vary"): // what else the answer depends on
+			h.Add(name, v)
+		} // the URL's own CORS headers win
 	}
 	for _, c := range e.Cookies {
 		if validHeader("Set-Cookie", c) {
@@ -104,7 +147,7 @@ func inferred(payload []byte) []byte {
 }
 
 func (e *envelope) body() ([]byte, bool) {
-	if len(e.Body) == 0 || bytes.Equal(e.Body, []byte("null")) {
+	if absent(e.Body) {
 		return nil, true
 	}
 	body := inferred(e.Body)

@@ -2,9 +2,9 @@ package functionurl
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/frontend"
@@ -76,16 +76,17 @@ func (s *streamed) prelude(p []byte) {
 		s.invalid = len(s.held) > preludeBytesMax
 		return
 	}
-	var e envelope
-	status := http.StatusOK
-	err := json.Unmarshal(s.held[:i], &e)
-	if err == nil && e.StatusCode != nil {
-		status, err = strconv.Atoi(e.StatusCode.String())
-	}
-	if err != nil || status < 200 || status > 599 {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(s.held[:i], &members) != nil {
 		s.invalid = true
 		return
 	}
+	e, err := envelopeOf(members)
+	if err != nil {
+		s.invalid = true
+		return
+	}
+	status := cmp.Or(e.status, http.StatusOK)
 	s.waits = false
 	e.setHeaders(s.w.Header(), s.cors)
 	if s.w.Header().Get("Content-Type") == "" {
