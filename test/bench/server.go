@@ -20,6 +20,9 @@ type runningServer struct {
 	log      *os.File
 }
 
+// logBytesMax bounds what is shown of a server's log.
+const logBytesMax = 16 << 10
+
 func startServer(ctx context.Context, lambdad string, flags ...string) (*runningServer, error) {
 	data, err := os.MkdirTemp("", "lambdad-bench-data-")
 	if err != nil {
@@ -64,6 +67,10 @@ func (s *runningServer) stop() error {
 	s.cmd.Process.Signal(os.Interrupt)
 	err := s.cmd.Wait()
 	s.log.Close()
+	// What the server had to warn of tells why a part failed, or that its figures are not to be trusted.
+	if text, _ := os.ReadFile(s.log.Name()); len(text) > 0 {
+		fmt.Fprintf(os.Stderr, "bench: the server's log:\n%s", text[:min(len(text), logBytesMax)])
+	}
 	return errors.Join(err, os.RemoveAll(s.data))
 }
 
