@@ -302,7 +302,7 @@ func (b *box) ended(exit sandbox.Exit) {
 	exit.Ended = time.Now()
 	if exit.Signal == syscall.SIGKILL {
 		usage, err := b.group.Usage()
-		if err != nil {
+		if err != nil && b.Alive() == nil { // else its group may be gone already
 			b.driver.log.Warn("cannot tell whether memory ran out", "sandbox", b.ID(), "error", err)
 		}
 		exit.OOM = usage.OOMKills > 0
