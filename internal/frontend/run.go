@@ -26,6 +26,8 @@ type Request struct {
 	Stream Stream
 	// After, where set, does what it is given once the answer is on its way.
 	After func(work func())
+	// Began, where set, is called when an environment takes the invoke.
+	Began func()
 	// DryRun stops before the function would run.
 	DryRun bool
 }
@@ -71,6 +73,7 @@ func (f *Frontend) Run(ctx context.Context, r *Request) (Answer, error) {
 		TraceID:       trace,
 		WantTail:      r.WantTail,
 		After:         r.After,
+		Began:         r.Began,
 	}
 	if r.Stream != nil {
 		in.Stream = &headed{to: r.Stream, head: StreamHead{ExecutedVersion: fn.Version, TraceID: trace}}

@@ -202,7 +202,7 @@ func (n *node) assembleInvokePath(ctx context.Context) error {
 		Invoke: func(ctx context.Context, r *frontend.Request) (frontend.Answer, error) {
 			return n.frontend.Run(ctx, r)
 		},
-		TimeScale: n.config.EventTimeScale, Log: n.log,
+		TimeScale: n.config.EventTimeScale, Idle: newCores().idle, Log: n.log,
 	})
 	if err != nil {
 		return err

@@ -88,6 +88,8 @@ type Invocation struct {
 	Stream runtimeapi.Stream
 	// After, where set, does what it is given once a short answer is on its way.
 	After func(work func())
+	// Began, where set, is called when the environment takes the invoke.
+	Began func()
 }
 
 // Result is what came of an invoke.
@@ -303,6 +305,9 @@ func (e *Environment) Invoke(in *Invocation) Result {
 	if p != nil && !p.ready(graceFor(e.startTook)) {
 		e.turn.Unlock()
 		return Result{NotReady: true}
+	}
+	if in.Began != nil {
+		in.Began()
 	}
 	run := &invokeRun{env: e, in: in, began: time.Now(), trace: parseTrace(in.TraceID), init: e.initTook, restore: e.restore}
 	e.initTook, e.restore = 0, restoreTook{}

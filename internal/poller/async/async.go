@@ -76,8 +76,10 @@ type Options struct {
 	Invoke func(context.Context, *frontend.Request) (frontend.Answer, error)
 	// TimeScale stretches the pauses between attempts; 0 is 1. Tests take less.
 	TimeScale float64
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Idle says whether the machine has cores with nothing to do; nil: it always has.
+	Idle func() bool
+	Now  func() time.Time
+	Log  *slog.Logger
 }
 
 // Queue keeps and runs asynchronous invokes.
@@ -93,6 +95,9 @@ func New(o Options) (*Queue, error) {
 	}
 	if o.TimeScale == 0 {
 		o.TimeScale = 1
+	}
+	if o.Idle == nil {
+		o.Idle = func() bool { return true }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

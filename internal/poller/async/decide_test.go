@@ -45,34 +45,6 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestWindow(t *testing.T) {
-	w := newWindow()
-	if w.free() != windowFirst {
-		t.Errorf("%d are free at first", w.free())
-	}
-	for range 3 {
-		w.began()
-	}
-	w.ended(false)
-	if w.free() != windowFirst+1-2 {
-		t.Errorf("%d are free after one of three ended well", w.free())
-	}
-	for range 20 {
-		w.ended(true)
-		w.began()
-	}
-	if w.size != 1 {
-		t.Errorf("a shard that is throttled has a window of %d", w.size)
-	}
-	for range 2 * windowMax {
-		w.began()
-		w.ended(false)
-	}
-	if w.size != windowMax {
-		t.Errorf("the window grew to %d", w.size)
-	}
-}
-
 func TestTwoShards(t *testing.T) {
 	seen := map[[2]int]int{}
 	for i := range 10_000 {

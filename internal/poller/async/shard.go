@@ -106,64 +106,34 @@ func (s *shard) remove(ctx context.Context, receipt string) error {
 // run leases events and has them handled until leasing ends, and waits for what it began.
 func (s *shard) run(leasing, life context.Context) {
 	s.depth() // before anything changes it
-	w, ended := newWindow(), make(chan result)
-	held := map[string]bool{} // receipts of what is being handled
+	r := &round{shard: s, window: newWindow(), held: map[string]*holding{}, ended: make(chan result)}
 	ready := s.queue.opts.Queues.Ready(s.name)
 	renew := time.NewTicker(renewEvery)
 	defer renew.Stop()
-	for done := leasing.Done(); done != nil || w.running > 0; {
-		more := false
-		if done != nil && w.free() > 0 {
-			more = s.lease(leasing, life, &w, held, ended)
-		}
-		if more {
+	look := time.NewTimer(lookEvery)
+	defer look.Stop()
+	looking := true
+	for done := leasing.Done(); done != nil || len(r.held) > 0; {
+		if done != nil && r.window.free() > 0 && r.lease(leasing, life) {
 			continue
+		}
+		if !looking && !r.window.settled() {
+			looking = true
+			look.Reset(lookEvery)
 		}
 		select {
 		case <-ready:
 		case <-renew.C: // also looks whether the queue has something after all
-			s.renew(life, held)
-		case r := <-ended:
-			delete(held, r.receipt)
-			w.ended(r.throttled)
+			r.renew(life)
+		case <-look.C:
+			looking = false
+			r.look()
+		case over := <-r.ended:
+			r.end(over)
 		case <-done:
 			done = nil
 		case <-life.Done():
 			return
-		}
-	}
-}
-
-// lease begins as many as the window lets, and reports whether there may be more.
-func (s *shard) lease(leasing, life context.Context, w *window, held map[string]bool, ended chan<- result) bool {
-	free := w.free()
-	leased, err := s.queue.opts.Queues.Lease(leasing, s.name, free, leaseFor)
-	if err != nil {
-		if leasing.Err() == nil {
-			s.queue.opts.Log.Warn("asynchronous invokes cannot be read and are read again later", "shard", s.name, "error", err)
-		}
-		return false
-	}
-	for i := range leased {
-		w.began()
-		held[leased[i].Receipt] = true
-		go func() {
-			r := s.handle(life, &leased[i])
-			select {
-			case ended <- r:
-			case <-life.Done():
-			}
-		}()
-	}
-	return len(leased) == free && w.free() > 0
-}
-
-// renew keeps what is being handled from being leased by others.
-func (s *shard) renew(ctx context.Context, held map[string]bool) {
-	for receipt := range held {
-		if err := s.queue.opts.Queues.Extend(ctx, s.name, receipt, leaseFor); err != nil {
-			// Lost, or just over: then somebody else runs it again, as at-least-once allows.
-			s.queue.opts.Log.Debug("a lease was not renewed", "shard", s.name, "error", err)
 		}
 	}
 }
@@ -175,7 +145,7 @@ type result struct {
 }
 
 // handle takes one event as far as it goes now.
-func (s *shard) handle(ctx context.Context, d *store.Delivery) result {
+func (s *shard) handle(ctx context.Context, d *store.Delivery, h *holding) result {
 	r := result{receipt: d.Receipt}
 	e, err := decode(d.Body)
 	if err != nil {
@@ -183,7 +153,7 @@ func (s *shard) handle(ctx context.Context, d *store.Delivery) result {
 		s.settle("drop", s.remove(ctx, d.Receipt))
 		return r
 	}
-	t := &try{queue: s.queue, event: e, leases: d.Attempts}
+	t := &try{queue: s.queue, event: e, leases: d.Attempts, began: h.begin}
 	next := t.run(ctx)
 	r.throttled = t.throttled
 	switch next.action {

@@ -22,6 +22,7 @@ type try struct {
 	queue     *Queue
 	event     *event
 	leases    int
+	began     func() // called when an environment takes it
 	throttled bool
 	answer    *frontend.Answer // nil: the function did not run
 }
@@ -51,7 +52,7 @@ func (t *try) age() time.Duration {
 func (t *try) invoke(ctx context.Context) outcome {
 	answer, err := t.queue.opts.Invoke(ctx, &frontend.Request{
 		Name: t.event.Name, RequestID: t.event.RequestID, Payload: t.event.payload, ClientContext: t.event.ClientContext,
-		TenantID: t.event.TenantID, TraceID: t.event.TraceID, Received: t.event.Received,
+		TenantID: t.event.TenantID, TraceID: t.event.TraceID, Received: t.event.Received, Began: t.began,
 	})
 	var missing *api.ResourceNotFoundException
 	var throttle *api.TooManyRequestsException
