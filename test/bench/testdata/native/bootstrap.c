@@ -5,10 +5,10 @@
 #include "../../../../cmd/lambdad-init/kernel.h"
 
 #if defined(__x86_64__)
-enum { SYS_connect = 42, SYS_clock_gettime = 228 };
+enum { SYS_clock_gettime = 228 };
 __asm__(".globl _start\n_start:\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall run\n\tud2\n");
 #else
-enum { SYS_connect = 203, SYS_clock_gettime = 113 };
+enum { SYS_clock_gettime = 113 };
 __asm__(".globl _start\n_start:\n\tmov x0, sp\n\tbl run\n\tbrk #0\n");
 #endif
 
