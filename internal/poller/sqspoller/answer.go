@@ -13,17 +13,16 @@ func rejected(answer []byte, batch *Batch) (places map[int]bool, ok bool) {
 	if len(answer) == 0 || string(answer) == "null" || string(answer) == `""` {
 		return nil, true
 	}
-	var body struct {
-		Failures *json.RawMessage `json:"batchItemFailures"`
-	}
+	var body map[string]json.RawMessage // a struct would take the name in any case
 	if answer[0] != '{' || json.Unmarshal(answer, &body) != nil {
 		return nil, false
 	}
-	if body.Failures == nil {
+	said, there := body["batchItemFailures"]
+	if !there {
 		return nil, true
 	}
 	var failures []map[string]any
-	if json.Unmarshal(*body.Failures, &failures) != nil {
+	if json.Unmarshal(said, &failures) != nil {
 		return nil, false
 	}
 	place := make(map[string]int, len(batch.Messages))

@@ -11,6 +11,7 @@ func TestRejected(t *testing.T) {
 	b := &Batch{Messages: []Message{{ID: "a"}, {ID: "b"}, {ID: "c"}}}
 	for answer, want := range map[string]map[int]bool{
 		``: nil, `null`: nil, `""`: nil, `{}`: nil, ` {} `: nil, `{"batchItemFailures":[]}`: nil, `{"batchItemFailures":null}`: nil, `{"statusCode":200}`: nil,
+		`{"BatchItemFailures":[{"itemIdentifier":"b"}]}`:                                        nil, // another name
 		`{"batchItemFailures":[{"itemIdentifier":"b"}]}`:                                        {1: true},
 		`{"batchItemFailures":[{"itemIdentifier":"c"},{"itemIdentifier":"a","why":"x"}]}`:       {0: true, 2: true},
 		`{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"a"}],"other":[1,2,3]}`: {0: true},

@@ -128,7 +128,7 @@ type Core struct {
 
 // NewCore makes a core that waits to be configured.
 func NewCore() *Core {
-	return &Core{stopped: true, width: 1, running: map[int]*Batch{}, limit: concurrencyMax, scale: scale{places: scaleFirst, room: true}, pause: pauseFirst}
+	return &Core{stopped: true, width: 1, running: map[int]*Batch{}, limit: concurrencyMax, scale: scale{places: scaleFirst}, pause: pauseFirst}
 }
 
 // Step takes one event and returns what is to be done.
@@ -220,7 +220,11 @@ func (c *Core) invoked(now time.Time, e Invoked, effects []any) []any {
 			effects = append(effects, Delete{done})
 		}
 	case Failed: // its messages come again after their visibility timeout
-		c.grow()
+		if c.config.ReportFailures {
+			c.grow()
+		} else {
+			c.shrink()
+		}
 	default:
 		if e.Outcome == Throttled {
 			c.limit, c.good = max(1, len(c.running)), 0
@@ -268,6 +272,14 @@ func (c *Core) grow() {
 	}
 }
 
+// shrink learns that the function failed: it gets one batch less at once. A mapping with partial batch responses
+// does not, as a failure is one of some messages there. Source: Lambda developer guide, "Handling errors for an
+// SQS event source in Lambda", backoff strategy, and the note of partial batch responses on polling.
+func (c *Core) shrink() {
+	c.limit, c.good = max(1, min(c.limit, c.places())-1), 0
+	c.pause = pauseFirst
+}
+
 // places are how many batches may run.
 func (c *Core) places() int {
 	most := min(c.limit, c.config.most())
@@ -291,9 +303,7 @@ func (c *Core) plan(now time.Time, effects []any) []any {
 			wake = t
 		}
 	}
-	if again := c.scale.step(now, len(c.running)); len(c.running) < c.config.most() {
-		at(again)
-	}
+	c.scale.grow(now, len(c.running))
 	waiting := c.ready[:0]
 	for _, b := range c.ready {
 		late := b.first.Add(c.config.Window + c.config.Patience)
@@ -313,6 +323,9 @@ func (c *Core) plan(now time.Time, effects []any) []any {
 		}
 	}
 	c.ready = waiting
+	if again := c.scale.busy(now, len(c.running)); len(c.running) < c.config.most() {
+		at(again)
+	}
 	if now.Before(c.paused) {
 		at(c.paused)
 	} else {

@@ -14,29 +14,36 @@ const (
 // scale is how many batches may run at once.
 type scale struct {
 	places int
-	room   bool      // some place was free when last looked
-	full   time.Time // since when all places are taken, or the last one was added
+	most   int       // that ran at once since the last place was added
+	full   time.Time // since when all places are wanted, or the last one was added; zero: they are not
 }
 
-// step learns how many batches run or wait now. It tells when to look again, zero for never.
-func (s *scale) step(now time.Time, busy int) time.Time {
-	if busy < s.places {
-		s.room = true
-		return time.Time{}
-	}
-	// A place that was just added is free until it has messages: that does not count.
-	if s.room && now.Sub(s.full) > scaleEvery {
+// busy learns how many batches run, and tells when to look again, zero for never. Between a batch's end and
+// the next one's messages a place is free, which says nothing: so it counts how many ran at most.
+func (s *scale) busy(now time.Time, running int) time.Time {
+	s.most = max(s.most, running)
+	if s.full.IsZero() && s.most >= s.places {
 		s.full = now
 	}
-	s.room = false
-	if n := int(now.Sub(s.full) / scaleEvery); n > 0 {
-		s.places, s.full = min(s.places+n, concurrencyMax), s.full.Add(time.Duration(n)*scaleEvery)
-	}
-	if s.places == concurrencyMax {
+	if s.full.IsZero() || s.places == concurrencyMax {
 		return time.Time{}
 	}
 	return s.full.Add(scaleEvery)
 }
 
+// grow adds the places that are due, if those that there are were taken meanwhile.
+func (s *scale) grow(now time.Time, running int) {
+	n := int(now.Sub(s.full) / scaleEvery)
+	if s.full.IsZero() || n < 1 {
+		return
+	}
+	if s.most < s.places {
+		s.full = time.Time{}
+	} else {
+		s.places, s.full = min(s.places+n, concurrencyMax), s.full.Add(time.Duration(n)*scaleEvery)
+	}
+	s.most = running
+}
+
 // quiet learns that the queue had nothing.
-func (s *scale) quiet() { s.places = max(scaleFirst, s.places/2) }
+func (s *scale) quiet() { *s = scale{places: max(scaleFirst, s.places/2)} }

@@ -11,8 +11,18 @@ type scaleWorld struct {
 	core    *Core
 	now     time.Time
 	next    int
-	running []int
+	takes   time.Duration // a batch; 0: it never ends
+	wake    time.Time
+	running []scaleBatch // in the order in which they end
 }
+
+type scaleBatch struct {
+	number int
+	ends   time.Time
+}
+
+// tickLate is how late timers are: a little, but always.
+const tickLate = 500 * time.Microsecond
 
 func (w *scaleWorld) step(event any) {
 	queue := []any{event}
@@ -29,37 +39,53 @@ func (w *scaleWorld) step(event any) {
 				}
 				queue = append(queue, r)
 			case Invoke:
-				w.running = append(w.running, f.Batch.Number)
+				w.running = append(w.running, scaleBatch{f.Batch.Number, w.now.Add(w.takes)})
+			case Wake:
+				w.wake = f.At.Add(tickLate)
 			}
 		}
 	}
 }
 
-// at lets time pass while no batch ends, and tells how many run.
+// at lets time pass, and tells how many batches run then.
 func (w *scaleWorld) at(d time.Duration) int {
-	for end := w.now.Add(d); w.now.Before(end); {
-		w.now = w.now.Add(100 * time.Millisecond)
-		w.step(Tick{})
+	for end := w.now.Add(d); ; {
+		switch ending := w.takes > 0 && len(w.running) > 0; {
+		case ending && !w.running[0].ends.After(end) && (w.wake.IsZero() || !w.running[0].ends.After(w.wake)):
+			over := w.running[0]
+			w.running, w.now = w.running[1:], over.ends
+			w.step(Invoked{Number: over.number})
+		case !w.wake.IsZero() && !w.wake.After(end):
+			w.now, w.wake = w.wake, time.Time{}
+			w.step(Tick{})
+		default:
+			w.now = end
+			return len(w.running)
+		}
 	}
-	return len(w.running)
 }
 
-// TestScale: a standard queue's batches begin with five at once and are 300 a minute more, up to 1,000; those
+// TestScale: a standard queue's batches begin with five at once and are 300 a minute more; those
 // of a FIFO queue are as many as it gives out.
 func TestScale(t *testing.T) {
 	for name, tc := range map[string]struct {
 		config Config
-		want   []int // at once, after a minute, after five
+		takes  time.Duration
+		want   []int // at once, after ten seconds, after thirty
 	}{
-		"standard":            {Config{BatchSize: 1, Patience: time.Hour}, []int{5, 304, 1000}}, // a tick passes until it is seen that five run
-		"maximum concurrency": {Config{BatchSize: 1, Patience: time.Hour, Concurrency: 20}, []int{5, 20, 20}},
-		"two at most":         {Config{BatchSize: 1, Patience: time.Hour, Concurrency: 2}, []int{2, 2, 2}},
-		"FIFO":                {Config{BatchSize: 1, Patience: time.Hour, FIFO: true}, []int{1000, 1000, 1000}},
+		"without end":         {Config{BatchSize: 1, Patience: time.Hour}, 0, []int{5, 55, 155}},
+		"20 ms":               {Config{BatchSize: 1, Patience: time.Hour}, 20 * time.Millisecond, []int{5, 55, 155}},
+		"half a second":       {Config{BatchSize: 1, Patience: time.Hour}, 500 * time.Millisecond, []int{5, 55, 155}},
+		"5 s":                 {Config{BatchSize: 1, Patience: time.Hour}, 5 * time.Second, []int{5, 55, 155}},
+		"batches of ten":      {Config{BatchSize: 10, Patience: time.Hour}, 100 * time.Millisecond, []int{5, 55, 155}},
+		"maximum concurrency": {Config{BatchSize: 1, Patience: time.Hour, Concurrency: 20}, 0, []int{5, 20, 20}},
+		"two at most":         {Config{BatchSize: 1, Patience: time.Hour, Concurrency: 2}, 0, []int{2, 2, 2}},
+		"FIFO":                {Config{BatchSize: 1, Patience: time.Hour, FIFO: true}, 0, []int{1000, 1000, 1000}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &scaleWorld{core: NewCore(), now: time.Unix(1e9, 0)}
+			w := &scaleWorld{core: NewCore(), now: time.Unix(1e9, 0), takes: tc.takes}
 			w.step(Configured{tc.config})
-			for i, d := range []time.Duration{0, time.Minute, 4 * time.Minute} {
+			for i, d := range []time.Duration{0, 10*time.Second + 10*tickLate, 20 * time.Second} {
 				if n := w.at(d); n != tc.want[i] {
 					t.Errorf("%d run, want %d", n, tc.want[i])
 				}
@@ -80,5 +106,35 @@ func TestScaleBack(t *testing.T) {
 	}
 	if n := w.core.scale.places; n != scaleFirst {
 		t.Errorf("%d places", n)
+	}
+}
+
+// TestFailuresShrink: a function that fails gets fewer batches at once, down to one, and more again when it
+// succeeds; not where it reports which messages failed.
+func TestFailuresShrink(t *testing.T) {
+	for _, reports := range []bool{false, true} {
+		w := &scaleWorld{core: NewCore(), now: time.Unix(1e9, 0)}
+		w.step(Configured{Config{BatchSize: 1, Patience: time.Hour, ReportFailures: reports}})
+		end := func(outcome Outcome) {
+			over := w.running[0]
+			w.running = w.running[1:]
+			w.step(Invoked{Number: over.number, Outcome: outcome})
+		}
+		for range 8 {
+			end(Failed)
+		}
+		want := 1
+		if reports {
+			want = scaleFirst
+		}
+		if len(w.running) != want {
+			t.Errorf("partial responses %v: %d run after failures, want %d", reports, len(w.running), want)
+		}
+		for range 20 {
+			end(Succeeded)
+		}
+		if len(w.running) != scaleFirst {
+			t.Errorf("partial responses %v: %d run after it succeeded again", reports, len(w.running))
+		}
 	}
 }
