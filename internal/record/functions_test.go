@@ -263,3 +263,38 @@ func BenchmarkFunction(b *testing.B) {
 		}
 	})
 }
+
+// lateReader has something happen between reading a record and taking it.
+type lateReader struct {
+	store.Records
+	meanwhile func()
+}
+
+func (l lateReader) Get(ctx context.Context, key string) (store.Record, error) {
+	r, err := l.Records.Get(ctx, key)
+	l.meanwhile()
+	return r, err
+}
+
+// TestRefreshDoesNotBringBack: a function that is removed while it is refreshed stays removed.
+func TestRefreshDoesNotBringBack(t *testing.T) {
+	s := mem.New()
+	defer s.Close()
+	tbl := NewTable(s)
+	put(t, tbl, function("f", Latest, 1), store.IfAbsent())
+	id := FunctionID{here.Account, here.Region, "f"}
+	var v *Functions
+	v = NewFunctions(lateReader{s, func() {
+		r, err := s.Commit(t.Context(), DropFunction(id, Latest, store.IfExists()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.view.apply(store.Change{Kind: store.WriteDelete, Record: store.Record{Key: FunctionKey(id, Latest), Revision: r}})
+	}}, nil)
+	if f, ok, err := v.Refresh(t.Context(), id, Latest); ok || err != nil {
+		t.Errorf("refresh: %v, %v, %v", f, ok, err)
+	}
+	if _, ok := v.Function(id, Latest); ok {
+		t.Error("a removed function came back")
+	}
+}

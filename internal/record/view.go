@@ -44,6 +44,7 @@ type View[K comparable, T any] struct {
 	// mu orders writers: the watch, Refresh and Subscribe.
 	mu          sync.Mutex
 	isReady     bool
+	applied     store.Revision // every change before it is in the view, and some of its own
 	subscribers map[int]func(ViewChange[K, T])
 	nextSub     int
 }
@@ -98,6 +99,11 @@ func (v *View[K, T]) Refresh(ctx context.Context, k K) (*T, bool, error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if r.Revision < v.applied {
+		// The view has had it: what it has now is as new, and a record that it has no more was removed since it was read.
+		value, ok := v.Get(k)
+		return value, ok, nil
+	}
 	v.put(k, viewed[T]{value, r.Revision})
 	return value, true, nil
 }
@@ -167,7 +173,7 @@ func (v *View[K, T]) follow(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
-	v.replace(all)
+	v.replace(all, from)
 	for c := range changes {
 		v.apply(c)
 	}
@@ -209,10 +215,11 @@ func (v *View[K, T]) read(r store.Record) (k K, e viewed[T], ok bool) {
 	return k, viewed[T]{value, r.Revision}, true
 }
 
-// replace makes the view hold exactly all, telling the differences.
-func (v *View[K, T]) replace(all map[K]viewed[T]) {
+// replace makes the view hold exactly all, listed after the revision from, telling the differences.
+func (v *View[K, T]) replace(all map[K]viewed[T], from store.Revision) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.applied = max(v.applied, from)
 	var fresh [viewShards]map[K]viewed[T]
 	for i := range fresh {
 		fresh[i] = map[K]viewed[T]{}
@@ -243,6 +250,7 @@ func (v *View[K, T]) replace(all map[K]viewed[T]) {
 func (v *View[K, T]) apply(c store.Change) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.applied = max(v.applied, c.Record.Revision)
 	if c.Kind == store.WriteDelete {
 		if k, err := v.parse(c.Record.Key); err == nil {
 			v.drop(k, c.Record.Revision)
