@@ -30,7 +30,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		return fmt.Errorf("--signing-profile: %w", err)
 	}
 	options := lambda.Options{
-		Store:        n.storage.store,
+		Store:        n.seen(),
 		Functions:    n.functions,
 		Policies:     n.policies,
 		Keys:         n.storage.keys,

@@ -9,7 +9,6 @@ import (
 
 	"github.com/lambdad/lambdad/internal/frontend"
 	"github.com/lambdad/lambdad/internal/iam"
-	"github.com/lambdad/lambdad/internal/record"
 	"github.com/lambdad/lambdad/internal/telemetry"
 	"github.com/lambdad/lambdad/internal/telemetry/logs"
 )
@@ -61,7 +60,7 @@ func operationsTable(t *testing.T) string {
 		t.Fatal(err)
 	}
 	n.logs = logs.Open(n.storage.store, logs.Options{Log: n.log})
-	n.functions = record.NewFunctions(n.storage.store, n.log)
+	n.openViews()
 	if err := n.assembleAPI(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -113,14 +113,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	if n.usage, err = metering.Open(metering.Options{Records: n.storage.store, Log: n.log}); err != nil {
 		return err
 	}
-	n.functions = record.NewFunctions(n.storage.store, n.log)
-	n.aliases = record.Aliases.View(n.storage.store, n.log)
-	n.reserved = record.Concurrencies.View(n.storage.store, n.log)
-	n.loops = record.Recursions.View(n.storage.store, n.log)
-	n.policies = record.Policies.View(n.storage.store, n.log)
-	n.events = record.EventInvokeConfigs.View(n.storage.store, n.log)
-	n.urlView = record.FunctionURLs.View(n.storage.store, n.log)
-	n.mappings = record.Mappings.View(n.storage.store, n.log)
+	n.openViews()
 	if err := n.assembleInvokePath(ctx); err != nil {
 		return err
 	}
@@ -243,17 +236,13 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 			}
 		})
 	}
-	start("function records", n.functions.Run)
-	start("alias records", n.aliases.Run)
-	start("records of reserved concurrency", n.reserved.Run)
-	start("records of recursive loops", n.loops.Run)
-	start("policy records", n.policies.Run)
-	start("records of asynchronous invokes", n.events.Run)
-	start("records of function URLs", n.urlView.Run)
-	start("records of event source mappings", n.mappings.Run)
-	for _, filled := range []<-chan struct{}{n.functions.Ready(), n.aliases.Ready(), n.reserved.Ready(), n.loops.Ready(), n.policies.Ready(), n.events.Ready(), n.urlView.Ready(), n.mappings.Ready()} {
+	views := n.views()
+	for what, v := range views {
+		start("records of "+what, v.Run)
+	}
+	for _, v := range views {
 		select {
-		case <-filled:
+		case <-v.Ready():
 		case err := <-failed:
 			stop()
 			return err

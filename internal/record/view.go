@@ -45,6 +45,8 @@ type View[K comparable, T any] struct {
 	mu          sync.Mutex
 	isReady     bool
 	applied     store.Revision // every change before it is in the view, and some of its own
+	moved       chan struct{}  // closed with the next change
+	over        bool           // Run has ended
 	subscribers map[int]func(ViewChange[K, T])
 	nextSub     int
 }
@@ -61,7 +63,7 @@ func newView[K comparable, T any](what, prefix string, records store.Records, lo
 	}
 	v := &View[K, T]{
 		what: what, prefix: prefix, records: records, log: log, keyOf: keyOf, parse: parse, decode: decode,
-		seed: maphash.MakeSeed(), ready: make(chan struct{}), subscribers: map[int]func(ViewChange[K, T]){},
+		seed: maphash.MakeSeed(), ready: make(chan struct{}), moved: make(chan struct{}), subscribers: map[int]func(ViewChange[K, T]){},
 	}
 	for i := range v.shards {
 		v.shards[i].Store(&map[K]viewed[T]{})
@@ -138,6 +140,12 @@ func (v *View[K, T]) Subscribe(f func(ViewChange[K, T])) (cancel func()) {
 // Run lists, then follows the watch, and starts over when the watch falls behind or the
 // store fails, until ctx ends. It returns ctx's error, or store.ErrClosed.
 func (v *View[K, T]) Run(ctx context.Context) error {
+	defer func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.over = true
+		v.move()
+	}()
 	for {
 		err := v.follow(ctx)
 		if ctx.Err() != nil {
@@ -220,6 +228,7 @@ func (v *View[K, T]) replace(all map[K]viewed[T], from store.Revision) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.applied = max(v.applied, from)
+	defer v.move()
 	var fresh [viewShards]map[K]viewed[T]
 	for i := range fresh {
 		fresh[i] = map[K]viewed[T]{}
@@ -251,6 +260,7 @@ func (v *View[K, T]) apply(c store.Change) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.applied = max(v.applied, c.Record.Revision)
+	defer v.move()
 	if c.Kind == store.WriteDelete {
 		if k, err := v.parse(c.Record.Key); err == nil {
 			v.drop(k, c.Record.Revision)
