@@ -38,6 +38,22 @@ func newClient(t *testing.T, h *house.House) *client {
 
 func (c *client) do(t *testing.T, method, path string, header map[string]string, body []byte) (*http.Response, []byte) {
 	t.Helper()
+	return c.signed(t, "lambda", method, path, header, body)
+}
+
+// queue is a request to SQS.
+func (c *client) queue(t *testing.T, operation string, in map[string]any) map[string]any {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, answer := c.signed(t, "sqs", http.MethodPost, "/", map[string]string{"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS." + operation}, body)
+	return envelope(t, response, answer)
+}
+
+func (c *client) signed(t *testing.T, service, method, path string, header map[string]string, body []byte) (*http.Response, []byte) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, c.house.Endpoint+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +62,7 @@ func (c *client) do(t *testing.T, method, path string, header map[string]string,
 		request.Header.Set(k, v)
 	}
 	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(t.Context(), c.keys, request, hex.EncodeToString(sum[:]), "lambda", c.house.Region, time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(t.Context(), c.keys, request, hex.EncodeToString(sum[:]), service, c.house.Region, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	response, err := http.DefaultClient.Do(request)

@@ -119,8 +119,8 @@ var numbers = map[string]bool{
 	"<code-size>": true, "<remaining-time-in-millis>": true, "<deadline:1>": true, "<deadline:2>": true,
 }
 
-// passing kinds stand for another value each time: what was measured, and links signed for a while.
-var passing = map[string]bool{"duration": true, "memory": true, "location": true}
+// passing kinds stand for another value each time: what was measured, times, and links signed for a while.
+var passing = map[string]bool{"duration": true, "memory": true, "location": true, "approximate-first-receive-timestamp": true}
 
 // dateField is a time between the tabs of a log line.
 var dateField = regexp.MustCompile(`\tdate\t`)

@@ -24,7 +24,7 @@ import (
 )
 
 // streamConsumer sends what it gets to the queue "out", and fails on records that say "raise".
-var streamConsumer = consumer[:strings.Index(consumer, "def handler")] + `
+const streamConsumer = house.PythonSender + `
 import base64, time
 
 def handler(event, context):

@@ -11,23 +11,12 @@ import (
 
 const ofDynamoDB = "an answer of DynamoDB"
 
-const elsewhere = "what functions see of queues is held where they run: internal/poller/sqspoller and test/story"
-
 var mappingExceptions = []recorded.Exception{
 	{Case: "test_create_event_source_self_managed", Label: "duplicate-source", Reason: "Kafka is not polled: such sources are refused"},
 	{Case: "test_create_event_source_self_managed", Label: "event-source-mapping", Reason: "Kafka is not polled: such sources are refused"},
 	{Case: "test_event_source_mapping_lifecycle", Label: "update_table_response", Reason: ofDynamoDB},
 	{Case: "lambda_integration_dynamodbstreams", Label: "table", Reason: ofDynamoDB},
 	{Case: "date_time_conversion", Label: "create_event_source_mapping_response", Reason: "the recorder left out the filter"},
-	{Case: "lambda_integration_sqs", Label: "invocation", Reason: elsewhere},
-	{Case: "lambda_integration_sqs", Label: "attempt", Reason: elsewhere},
-	{Case: "lambda_integration_sqs", Label: "events", Reason: elsewhere},
-	{Case: "lambda_integration_sqs", Label: "Records", Reason: elsewhere},
-	{Case: "lambda_integration_sqs", Label: "dlq", Reason: elsewhere},
-	{Case: "lambda_integration_sqs", Label: "get_destination_queue_url", Reason: "an answer of SQS"},
-	{Case: "lambda_integration_sqs", Label: "send-message", Reason: "an answer of SQS"},
-	{Case: "lambda_integration_sqs", Label: "send_message", Reason: "an answer of SQS"},
-	{Case: "reserved_concurrency", Label: "batch_info", Reason: elsewhere},
 }
 
 func TestRecordedMappings(t *testing.T) {
@@ -238,9 +227,6 @@ var mappingScenarios = map[string]scenario{
 		r.settleAllMappings()
 		r.match("get_esm_enabled", r.ask(getMapping, object{"UUID": made["UUID"]}))
 	},
-	"test_report_batch_item_failures_on_lambda_error":           func(*recording, string) {},
-	"test_report_batch_item_failures_empty_json_batch_succeeds": func(*recording, string) {},
-	"test_message_body_and_attributes_passed_correctly":         func(*recording, string) {},
 	"test_report_batch_item_failures": func(r *recording, _ string) {
 		r.make(nil)
 		r.match("create_event_source_mapping", r.mapSource(testFIFO, object{"FunctionResponseTypes": []string{"ReportBatchItemFailures"}}))
