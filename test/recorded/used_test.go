@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -201,6 +202,12 @@ func (u *user) ask(t *testing.T, rec recorded.Case) map[string]any {
 			"status_code": after.StatusCode, "content": decoded(t, text), "headers": map[string]any{"x-amzn-ErrorType": after.Header.Get("X-Amzn-Errortype")},
 		}
 		return got
+	case "test_lambda_different_iam_keys_environment":
+		return map[string]any{"create-result": map[string]any{"CreateEventSourceMappingResponse": nil, "CreateFunctionResponse": u.create(t, map[string]any{
+			"FunctionName": u.name, "Runtime": "python3.12", "Handler": "handler.handler", "Timeout": 30, "Environment": map[string]any{"Variables": map[string]any{}},
+		}, map[string]string{"handler.py": hi})}}
+	case "test_async_invoke_queue_upon_function_update":
+		return u.updatedBeforeEvents(t)
 	case "test_function_update_during_invoke":
 		return u.updated(t)
 	case "test_request_id_invoke_url":
@@ -355,4 +362,46 @@ def handler(event, context):
 	time.Sleep(time.Second) // it runs by now, or starts as it was: both are what is asked for
 	u.call(t, "PUT", functions+u.name+"/configuration", map[string]any{"Environment": map[string]any{"Variables": map[string]any{"VARIANT": "variant-2"}}})
 	return map[string]any{"invoke_response_before": <-before}
+}
+
+// updatedBeforeEvents changes a function while one event runs and others wait, since it may run once at a time.
+func (u *user) updatedBeforeEvents(t *testing.T) map[string]any {
+	t.Helper()
+	variant := func(name string) map[string]any {
+		return map[string]any{"Environment": map[string]any{"Variables": map[string]any{"VARIANT": name}}}
+	}
+	u.function(t, "python3.12", "handler.handler", variant("variant-1"), map[string]string{"handler.py": `
+import os, time
+
+def handler(event, context):
+    print("RAN " + event["prefix"] + "-" + os.environ["VARIANT"])
+    if "sleep" in event["prefix"]:
+        time.sleep(3)
+`})
+	u.call(t, "PUT", "/2017-10-31/functions/"+u.name+"/concurrency", map[string]any{"ReservedConcurrentExecutions": 1})
+	sent := 0
+	send := func(kind string, n int) {
+		for range n {
+			sent++
+			u.invoke(t, u.name, "", map[string]string{"X-Amz-Invocation-Type": "Event"}, fmt.Appendf(nil, `{"prefix": "%02d-%s-"}`, sent, kind))
+		}
+	}
+	send("sleep", 1)
+	u.sdk.With(t).LogLines(u.name, "RAN 01")
+	send("before", 9)
+	u.call(t, "PUT", functions+u.name+"/configuration", variant("variant-2"))
+	u.wait(t, u.name)
+	send("after", 5)
+	var history []string
+	u.until(t, "not all events run", func() bool {
+		history = nil
+		for _, line := range u.sdk.With(t).LogLines(u.name, "RAN ") {
+			if ran, ok := strings.CutPrefix(line, "RAN "); ok {
+				history = append(history, strings.TrimSpace(ran))
+			}
+		}
+		return len(history) >= sent
+	})
+	slices.Sort(history)
+	return map[string]any{"async_invoke_history_sorted": history}
 }
