@@ -130,8 +130,8 @@ func (c *Control) resourceOf(ctx context.Context, call *wire.Call, operation str
 		}
 	case onLinkedRole:
 		service := member("AWSServiceName")
-		name, _, _ := linkedService(service)
-		resource = prefix + "role" + serviceRolePath + service + "/" + name
+		linked, _ := findLinkedService(service)
+		resource = prefix + "role" + serviceRolePath + service + "/" + linked.role
 		conditions["iam:AWSServiceName"] = []string{service}
 	}
 	if resource == "" {

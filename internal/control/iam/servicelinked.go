@@ -22,29 +22,35 @@ const (
 //go:embed servicelinked.txt
 var linkedServices string
 
-// linkedService looks a service up: its role's name and whether it takes a suffix.
-func linkedService(service string) (roleName string, suffix, ok bool) {
+// linkedService is what is known of a service with a service-linked role.
+type linkedService struct {
+	role   string // its name
+	policy string // the ARN of the AWS managed policy that the role has
+	suffix bool   // a role may have a custom suffix
+}
+
+func findLinkedService(service string) (linkedService, bool) {
 	want, found := strings.CutSuffix(service, serviceDomain)
 	if !found {
-		return "", false, false
+		return linkedService{}, false
 	}
 	for line := range strings.Lines(linkedServices) {
-		f := strings.Fields(line)
-		if len(f) >= 2 && f[0] == want {
-			return serviceRolePrefix + f[1], len(f) > 2 && f[2] == "+", true
+		if f := strings.Fields(line); len(f) >= 3 && f[0] == want {
+			return linkedService{serviceRolePrefix + f[1], "arn:aws:iam::aws:policy" + serviceRolePath + f[2], len(f) > 3}, true
 		}
 	}
-	return "", false, false
+	return linkedService{}, false
 }
 
 func (c *Control) createServiceLinkedRole(ctx context.Context, call *wire.Call, in *api.CreateServiceLinkedRoleRequest) (*api.CreateServiceLinkedRoleResponse, error) {
 	service := text(in.AWSServiceName)
-	name, suffixAllowed, ok := linkedService(service)
+	linked, ok := findLinkedService(service)
 	if !ok {
 		return nil, api.NewInvalidInputException("Service name " + service + " is not valid for a service-linked role.")
 	}
+	name := linked.role
 	if suffix := text(in.CustomSuffix); suffix != "" {
-		if !suffixAllowed {
+		if !linked.suffix {
 			return nil, api.NewInvalidInputException("Custom suffix is not allowed for " + service)
 		}
 		name += "_" + suffix
@@ -55,7 +61,8 @@ func (c *Control) createServiceLinkedRole(ctx context.Context, call *wire.Call, 
 		return nil, err
 	}
 	r := &iam.Role{
-		Entity: e, Description: text(in.Description), MaxSessionSeconds: sessionSecondsDefault, LinkedService: service,
+		Entity: e, Grants: iam.Grants{Attached: []string{linked.policy}}, Description: text(in.Description),
+		MaxSessionSeconds: sessionSecondsDefault, LinkedService: service,
 		Trust: `{"Version":"2012-10-17","Statement":[{"Action":["sts:AssumeRole"],"Effect":"Allow","Principal":{"Service":["` + service + `"]}}]}`,
 	}
 	used := api.NewInvalidInputException("Service role name " + name + " has been taken in this account, please try a different suffix.")
