@@ -7,6 +7,7 @@ import (
 	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/wire"
+	"github.com/lambdad/lambdad/internal/wire/constraint"
 )
 
 // authorize: GetCallerIdentity and GetSessionToken need no permission, AssumeRole
@@ -29,8 +30,8 @@ func (c *Control) authorize(ctx context.Context, call *wire.Call, operation stri
 func (c *Control) authorizeAssume(ctx context.Context, call *wire.Call, in *api.AssumeRoleRequest) error {
 	arn := text(in.RoleArn)
 	parsed, err := aws.ParseARN(arn)
-	if err != nil {
-		return nil // validation says what is wrong with it
+	if err != nil || len(constraint.Check(in)) > 0 {
+		return nil // validation says what is wrong: a trust policy is asked about whole requests
 	}
 	if call.Principal.Type == aws.PrincipalRoot && c.auth.Mode() != iam.ModeNone {
 		return wire.NewFault(403, "AccessDenied", "Roles may not be assumed by root accounts.")

@@ -147,6 +147,7 @@ func TestAssumeRole(t *testing.T) {
 		{"too long", bob, params{"RoleArn": byUser, "DurationSeconds": "7201"}, "ValidationError"},
 		{"too short", bob, params{"RoleArn": byUser, "DurationSeconds": "899"}, "ValidationError"},
 		{"no arn", bob, params{"RoleArn": "this-is-no-arn-at-all"}, "ValidationError"},
+		{"a session name, and nobody's role", bob, params{"RoleArn": "arn:aws:iam::000000000000:role/none", "RoleSessionName": "a%b"}, "ValidationError"},
 		{"session name", bob, params{"RoleArn": byUser, "RoleSessionName": "a b"}, "ValidationError"},
 		{"bad policy", bob, params{"RoleArn": byUser, "Policy": "{}"}, "MalformedPolicyDocument"},
 		{"policy", bob, params{"RoleArn": byUser, "Policy": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:GetRole","Resource":"*"}}`}, ""},
