@@ -77,7 +77,7 @@ func TestPrograms(t *testing.T) {
 	}{
 		{Request{Runtime: "python3.13", Interpreter: "/usr/bin/python3.11"}, "/d/python", "/usr/bin/python3.11 /var/runtime/bootstrap.py",
 			[]string{"PYTHONPATH=/var/runtime", "LC_CTYPE=C.UTF-8", "AWS_EXECUTION_ENV=AWS_Lambda_python3.13", "SHLVL=0", "PWD=/var/task"}},
-		{Request{Runtime: "nodejs22.x", Interpreter: "/n", MemoryMiB: 128, ExecWrapper: "/opt/wrap"}, "/d/nodejs", "/opt/wrap /n --max-old-space-size=115 /var/runtime/index.js",
+		{Request{Runtime: "nodejs22.x", Interpreter: "/n", MemoryMiB: 128, ExecWrapper: "/opt/wrap"}, "/d/nodejs", "/bin/sh -c " + wrapped + " bootstrap /opt/wrap /n --max-old-space-size=115 /var/runtime/index.js",
 			[]string{"NODE_PATH=/opt/nodejs/node22/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"}},
 		{Request{Runtime: "java21", Interpreter: "/j", MemoryMiB: 512}, "/d/java",
 			"/j -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Dfile.encoding=UTF-8 -Dsun.jnu.encoding=UTF-8 -Duser.language=en -Duser.country=US " +

@@ -56,6 +56,13 @@ type Program struct {
 	Threads bool
 }
 
+// wrapped starts the wrapper that is its first argument with the rest of them. AWS's runtimes
+// begin in a shell, too: it tells in the log what is wrong with a wrapper and ends with the codes that
+// shells have for it, and a script without a first line that names its interpreter is run by it.
+const wrapped = `if [ ! -f "$1" ]; then echo "$1: does not exist"; exit 127; fi
+if [ ! -x "$1" ]; then echo "$1: is not an executable"; exit 126; fi
+exec "$@"`
+
 // WaitVariable makes a program wait for its function.
 const WaitVariable = "_LAMBDAD_WAIT=1"
 
@@ -110,7 +117,7 @@ func (s Set) For(r Request) (Program, error) {
 		p.Env = append(p.Env, "SHLVL=0", "PWD="+r.TaskRoot)
 	}
 	if r.ExecWrapper != "" {
-		p.Argv = append([]string{r.ExecWrapper}, p.Argv...)
+		p.Argv = append([]string{"/bin/sh", "-c", wrapped, "bootstrap", r.ExecWrapper}, p.Argv...)
 	}
 	return p, nil
 }
