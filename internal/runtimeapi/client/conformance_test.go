@@ -120,7 +120,8 @@ var behaviours = []struct {
 				t.Errorf("%+v", e)
 			}
 		case "nodejs":
-			if e.Type != "Runtime.ImportModuleError" || !strings.HasPrefix(e.Message, "Error: Cannot find module 'does_not_exist'\nRequire stack:\n- ") {
+			if e.Type != "Runtime.ImportModuleError" || !strings.HasPrefix(e.Message, "Error: Cannot find module 'does_not_exist'\nRequire stack:\n- ") ||
+				!strings.HasSuffix(e.Message, "/index.mjs") || strings.Count(e.Message, "\n- ") != 2 { // the function's file and AWS's one file
 				t.Errorf("%+v", e)
 			}
 		case "ruby":

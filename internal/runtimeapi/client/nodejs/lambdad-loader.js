@@ -33,9 +33,19 @@ async function loadModule(root, dir, module) {
     return await find(root, dir, module);
   } catch (e) {
     if (e instanceof SyntaxError) throw wrapped('UserCodeSyntaxError', e);
-    if (e && e.code === 'MODULE_NOT_FOUND') throw wrapped('ImportModuleError', e);
+    if (e && e.code === 'MODULE_NOT_FOUND') throw wrapped('ImportModuleError', asRequired(e));
     throw e;
   }
+}
+
+// asRequired names AWS's one file, /var/runtime/index.mjs, in the place of this client's files,
+// as what requires the function.
+function asRequired(e) {
+  const own = new RegExp(`(\\n- ${__dirname.replace(/[^\w/]/g, '\\$&')}/[^\n/]+)+`);
+  for (const key of ['message', 'stack']) {
+    if (typeof e[key] === 'string') e[key] = e[key].replace(own, `\n- ${__dirname}/index.mjs`);
+  }
+  return e;
 }
 
 // wrapped keeps the original's text and place in one of the runtime's errors.
