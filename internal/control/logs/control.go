@@ -64,6 +64,24 @@ func Handlers(o Options) api.Handlers {
 		DescribeMetricFilters: c.describeMetricFilters,
 		DeleteMetricFilter:    c.deleteMetricFilter,
 		TestMetricFilter:      c.testMetricFilter,
+
+		PutDeliverySource:       putDeliverySource,
+		GetDeliverySource:       getDeliverySource,
+		DeleteDeliverySource:    deleteDeliverySource,
+		DescribeDeliverySources: describeDeliverySources,
+
+		GetDeliveryDestination:          getDeliveryDestination,
+		DeleteDeliveryDestination:       deleteDeliveryDestination,
+		DescribeDeliveryDestinations:    describeDeliveryDestinations,
+		GetDeliveryDestinationPolicy:    getDeliveryDestinationPolicy,
+		PutDeliveryDestinationPolicy:    putDeliveryDestinationPolicy,
+		DeleteDeliveryDestinationPolicy: deleteDeliveryDestinationPolicy,
+
+		CreateDelivery:              createDelivery,
+		GetDelivery:                 getDelivery,
+		UpdateDeliveryConfiguration: updateDeliveryConfiguration,
+		DeleteDelivery:              deleteDelivery,
+		DescribeDeliveries:          describeDeliveries,
 	}
 }
 
