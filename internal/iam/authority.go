@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -130,6 +131,17 @@ func (a *Authority) newAccessKey(account aws.AccountID, user, userID string) (Ac
 // SealPassword seals the password of a service-specific credential.
 func (a *Authority) SealPassword(credentialID, password string) []byte {
 	return a.master.seal(purposeService, credentialID, []byte(password))
+}
+
+// SealLogin seals the password of a user.
+func (a *Authority) SealLogin(userID, password string) []byte {
+	return a.master.seal(purposeLogin, userID, []byte(password))
+}
+
+// IsLogin reports whether a sealed password of a user is this one.
+func (a *Authority) IsLogin(userID string, sealed []byte, password string) bool {
+	known, err := a.master.unseal(purposeLogin, userID, sealed)
+	return err == nil && subtle.ConstantTimeCompare(known, []byte(password)) == 1
 }
 
 // NewPassword makes the password of a service-specific credential.

@@ -15,6 +15,8 @@ import (
 //	iam/use/AKIA...
 //	iam/user|role|group|policy|profile/ACCOUNT/name
 //	iam/deletion/ACCOUNT/TASK
+//	iam/settings/ACCOUNT/account
+//	iam/alias/ALIAS
 const (
 	storePrefix = "iam/"
 	masterKey   = storePrefix + "master"
@@ -32,6 +34,8 @@ const (
 	KindProfile   Kind = "profile"
 	KindAccessKey Kind = "key"
 	KindDeletion  Kind = "deletion"
+	KindSettings  Kind = "settings"
+	KindAlias     Kind = "alias"
 	KindKeyUse    Kind = "use" // sorts behind KindAccessKey, so a load knows the key first
 )
 
@@ -51,5 +55,11 @@ func accountKey(account aws.AccountID) string {
 
 // AccessKeyKey is the store key of an access key; its id is global.
 func AccessKeyKey(id string) string { return storePrefix + string(KindAccessKey) + "/" + id }
+
+// SettingsKey is the store key of an account's settings.
+func SettingsKey(account aws.AccountID) string { return Key(KindSettings, account, "account") }
+
+// AliasKey is the store key of an account's alias, which no two accounts share.
+func AliasKey(alias string) string { return storePrefix + string(KindAlias) + "/" + alias }
 
 func keyUseKey(id string) string { return storePrefix + string(KindKeyUse) + "/" + id }

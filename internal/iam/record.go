@@ -47,6 +47,7 @@ type User struct {
 	Groups      []string            `json:"groups,omitempty"`
 	AccessKeys  []string            `json:"accessKeys,omitempty"`
 	Credentials []ServiceCredential `json:"credentials,omitempty"`
+	Login       *LoginProfile       `json:"login,omitempty"`
 }
 
 // ARN names the user.
@@ -60,6 +61,39 @@ type ServiceCredential struct {
 	Sealed   []byte    `json:"sealed"` // the password
 	Active   bool      `json:"active"`
 	Created  time.Time `json:"created"`
+}
+
+// LoginProfile is a user's password.
+type LoginProfile struct {
+	Created       time.Time `json:"created"`
+	Changed       time.Time `json:"changed"` // when the password was set
+	ResetRequired bool      `json:"resetRequired,omitempty"`
+	Sealed        []byte    `json:"sealed"`
+	Earlier       [][]byte  `json:"earlier,omitempty"` // sealed passwords of before, newest first
+}
+
+// Settings are what an account as a whole has.
+type Settings struct {
+	Alias     string          `json:"alias,omitempty"`
+	Passwords *PasswordPolicy `json:"passwords,omitempty"` // nil: AWS's default
+}
+
+// PasswordPolicy is what an account demands of its users' passwords.
+type PasswordPolicy struct {
+	MinimumLength int32 `json:"minimumLength"`
+	Symbols       bool  `json:"symbols,omitempty"`
+	Numbers       bool  `json:"numbers,omitempty"`
+	Uppercase     bool  `json:"uppercase,omitempty"`
+	Lowercase     bool  `json:"lowercase,omitempty"`
+	UsersChange   bool  `json:"usersChange,omitempty"`
+	MaxAgeDays    int32 `json:"maxAgeDays,omitempty"`
+	Reuse         int32 `json:"reuse,omitempty"` // how many earlier passwords may not come again
+	HardExpiry    *bool `json:"hardExpiry,omitempty"`
+}
+
+// AliasClaim keeps an account's alias from all others.
+type AliasClaim struct {
+	Account aws.AccountID `json:"account"`
 }
 
 // Role is an IAM role.

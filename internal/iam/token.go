@@ -24,6 +24,7 @@ const (
 	purposeSession = "session secret"
 	purposeSecret  = "access key secret"
 	purposeService = "service password"
+	purposeLogin   = "login password"
 )
 
 // Session is what a session token says. Everything that decides what the

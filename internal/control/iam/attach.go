@@ -100,15 +100,21 @@ func (c *Control) listAttached(ctx context.Context, who holderName, prefix, mark
 	if err != nil {
 		return page[api.AttachedPolicy]{}, err
 	}
-	items := []api.AttachedPolicy{}
-	for _, arn := range slices.Sorted(slices.Values(h.grants.Attached)) {
-		path := arn[strings.IndexByte(arn, '/'):]
-		name := path[strings.LastIndexByte(path, '/')+1:]
-		if under(strings.TrimSuffix(path, name), prefix) {
-			items = append(items, api.AttachedPolicy{PolicyName: &name, PolicyArn: &arn})
-		}
-	}
+	items := slices.DeleteFunc(attachedShapes(h.grants), func(p api.AttachedPolicy) bool {
+		path := (*p.PolicyArn)[strings.IndexByte(*p.PolicyArn, '/'):]
+		return !under(strings.TrimSuffix(path, *p.PolicyName), prefix)
+	})
 	return pageSorted(items, marker, maxItems, func(p api.AttachedPolicy) string { return *p.PolicyArn })
+}
+
+// attachedShapes are the policies attached to an identity, in the order of their ARNs.
+func attachedShapes(g *iam.Grants) []api.AttachedPolicy {
+	out := []api.AttachedPolicy{}
+	for _, arn := range slices.Sorted(slices.Values(g.Attached)) {
+		name := arn[strings.LastIndexByte(arn, '/')+1:]
+		out = append(out, api.AttachedPolicy{PolicyName: &name, PolicyArn: &arn})
+	}
+	return out
 }
 
 // use is an identity that a policy is attached to or bounds.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	api "github.com/lambdad/lambdad/internal/api/iam"
+	"github.com/lambdad/lambdad/internal/aws"
 	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/wire"
 )
@@ -43,8 +44,12 @@ func targetOf(operation string) target {
 		return onProfiles
 	case "ListPolicies", "GetAccessKeyLastUsed", "SimulateCustomPolicy", "GetServiceLinkedRoleDeletionStatus":
 		return onAnything
-	case "SimulatePrincipalPolicy":
+	case "SimulatePrincipalPolicy", "GetContextKeysForPrincipalPolicy":
 		return onSource
+	case "ChangePassword":
+		return onUser
+	case "GetContextKeysForCustomPolicy", "GetAccountPasswordPolicy", "UpdateAccountPasswordPolicy", "DeleteAccountPasswordPolicy":
+		return onAnything
 	case "CreateServiceLinkedRole":
 		return onLinkedRole
 	case "ListInstanceProfilesForRole":
@@ -72,6 +77,9 @@ func targetOf(operation string) target {
 // instance profile also passes the role.
 func (c *Control) authorize(ctx context.Context, call *wire.Call, operation string, in any) error {
 	resource, conditions := c.resourceOf(ctx, call, operation, in)
+	if operation == "ChangePassword" {
+		return c.authorizeChangePassword(ctx, call, resource)
+	}
 	if err := c.auth.Authorize(ctx, call, "iam:"+operation, []string{resource}, conditions); err != nil {
 		return err
 	}
@@ -87,6 +95,20 @@ func (c *Control) authorize(ctx context.Context, call *wire.Call, operation stri
 		return c.auth.Authorize(ctx, call, "iam:PassRole", []string{role}, map[string][]string{"iam:PassedToService": {"ec2.amazonaws.com"}})
 	}
 	return nil
+}
+
+// authorizeChangePassword lets users change their own passwords where the account's password policy
+// lets all of them, unless a policy denies it.
+func (c *Control) authorizeChangePassword(ctx context.Context, call *wire.Call, user string) error {
+	access := iam.Access{Action: "iam:ChangePassword", Resource: user}
+	s, _, err := c.settings(ctx, call.Account)
+	if err != nil {
+		return err
+	}
+	if s.Passwords != nil && s.Passwords.UsersChange && call.Principal.Type == aws.PrincipalUser {
+		access.ResourcePolicies = []string{`{"Statement":{"Effect":"Allow","Principal":{"AWS":"` + call.Principal.ARN + `"},"Action":"iam:ChangePassword","Resource":"*"}}`}
+	}
+	return c.auth.AuthorizeAccess(ctx, call, access)
 }
 
 func (c *Control) resourceOf(ctx context.Context, call *wire.Call, operation string, in any) (string, map[string][]string) {

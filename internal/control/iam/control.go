@@ -37,9 +37,12 @@ func Handlers(auth *iam.Authority) api.Handlers {
 	c.profiles(&h)
 	c.tags(&h)
 	c.credentials(&h)
+	c.account(&h)
+	c.logins(&h)
 	c.never(&h)
 	h.SimulatePrincipalPolicy = c.simulatePrincipalPolicy
 	h.SimulateCustomPolicy = c.simulateCustomPolicy
+	h.GetContextKeysForPrincipalPolicy, h.GetContextKeysForCustomPolicy = c.contextKeysForPrincipalPolicy, c.contextKeysForCustomPolicy
 	return h
 }
 

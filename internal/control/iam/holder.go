@@ -8,6 +8,13 @@ import (
 	"github.com/lambdad/lambdad/internal/store"
 )
 
+// Quotas of all inline policies of an identity together ("IAM and AWS STS quotas").
+const (
+	userInlineMax  = 2048
+	groupInlineMax = 5120
+	roleInlineMax  = 10240
+)
+
 // holder is a user, role or group, seen as what holds policies.
 type holder struct {
 	kind     iam.Kind
@@ -32,21 +39,21 @@ func (c *Control) holder(ctx context.Context, kind iam.Kind, account aws.Account
 			return nil, err
 		}
 		u := s.Value
-		return &holder{kind, "user", key, u, &u.Entity, &u.Grants, s.Revision, u.ARN(), nil, 2048, "PoliciesPerUser"}, nil
+		return &holder{kind, "user", key, u, &u.Entity, &u.Grants, s.Revision, u.ARN(), nil, userInlineMax, "PoliciesPerUser"}, nil
 	case iam.KindRole:
 		s, key, err := c.findRole(ctx, account, name)
 		if err != nil {
 			return nil, err
 		}
 		r := s.Value
-		return &holder{kind, "role", key, r, &r.Entity, &r.Grants, s.Revision, r.ARN(), modifiable(r), 10240, "PoliciesPerRole"}, nil
+		return &holder{kind, "role", key, r, &r.Entity, &r.Grants, s.Revision, r.ARN(), modifiable(r), roleInlineMax, "PoliciesPerRole"}, nil
 	default:
 		s, key, err := c.findGroup(ctx, account, name)
 		if err != nil {
 			return nil, err
 		}
 		g := s.Value
-		return &holder{kind, "group", key, g, &g.Entity, &g.Grants, s.Revision, g.ARN(), nil, 5120, "PoliciesPerGroup"}, nil
+		return &holder{kind, "group", key, g, &g.Entity, &g.Grants, s.Revision, g.ARN(), nil, groupInlineMax, "PoliciesPerGroup"}, nil
 	}
 }
 

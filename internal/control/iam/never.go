@@ -8,8 +8,8 @@ import (
 )
 
 // never answers for what an account here cannot have, because the operations
-// that would make it are refused: console passwords, MFA devices, SSH keys,
-// certificates, identity providers, aliases. Clients look for them before they
+// that would make it are refused: MFA devices, SSH keys, certificates, identity
+// providers. Clients look for them before they
 // delete a user, and the true answer is that there are none.
 func (c *Control) never(h *api.Handlers) {
 	no := wire.Ptr(false)
@@ -31,17 +31,8 @@ func (c *Control) never(h *api.Handlers) {
 		}
 		return &api.ListSigningCertificatesResponse{Certificates: []api.SigningCertificate{}, IsTruncated: no}, nil
 	}
-	h.GetLoginProfile = func(ctx context.Context, call *wire.Call, in *api.GetLoginProfileRequest) (*api.GetLoginProfileResponse, error) {
-		return nil, c.noLoginProfile(ctx, call, in.UserName)
-	}
-	h.DeleteLoginProfile = func(ctx context.Context, call *wire.Call, in *api.DeleteLoginProfileRequest) error {
-		return c.noLoginProfile(ctx, call, in.UserName)
-	}
 	h.ListVirtualMFADevices = func(context.Context, *wire.Call, *api.ListVirtualMFADevicesRequest) (*api.ListVirtualMFADevicesResponse, error) {
 		return &api.ListVirtualMFADevicesResponse{VirtualMFADevices: []api.VirtualMFADevice{}, IsTruncated: no}, nil
-	}
-	h.ListAccountAliases = func(context.Context, *wire.Call, *api.ListAccountAliasesRequest) (*api.ListAccountAliasesResponse, error) {
-		return &api.ListAccountAliasesResponse{AccountAliases: []string{}, IsTruncated: no}, nil
 	}
 	h.ListServerCertificates = func(context.Context, *wire.Call, *api.ListServerCertificatesRequest) (*api.ListServerCertificatesResponse, error) {
 		return &api.ListServerCertificatesResponse{ServerCertificateMetadataList: []api.ServerCertificateMetadata{}, IsTruncated: no}, nil
@@ -62,15 +53,4 @@ func (c *Control) userThere(ctx context.Context, call *wire.Call, given *string)
 	}
 	_, _, err = c.findUser(ctx, call.Account, name)
 	return err
-}
-
-func (c *Control) noLoginProfile(ctx context.Context, call *wire.Call, given *string) error {
-	name, err := userNameOf(call, given)
-	if err != nil {
-		return err
-	}
-	if _, _, err := c.findUser(ctx, call.Account, name); err != nil {
-		return err
-	}
-	return noSuch("Login Profile for User %s cannot be found.", name)
 }

@@ -167,6 +167,8 @@ func (c *Control) deleteUser(ctx context.Context, call *wire.Call, in *api.Delet
 			return nil, conflict("Cannot delete entity, must remove users from group first.")
 		case len(u.AccessKeys) > 0:
 			return nil, conflict("Cannot delete entity, must delete access keys first.")
+		case u.Login != nil:
+			return nil, conflict("Cannot delete entity, must delete login profile first.")
 		case len(u.Credentials) > 0:
 			return nil, conflict("Cannot delete entity, must remove referenced objects first.")
 		}

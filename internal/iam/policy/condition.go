@@ -113,7 +113,9 @@ type condition struct {
 	op       operator
 	quant    quantifier
 	ifExists bool
-	key      string
+	key      string   // in lower case: keys know no case
+	name     string   // the key as written
+	values   []string // as written
 
 	patterns []pattern
 	numbers  []float64
@@ -141,7 +143,7 @@ func compileCondition(operatorName, key string, values []string, version string)
 	if c.op.family == famNull && (c.ifExists || c.quant != quantNone) {
 		return c, false
 	}
-	c.key = strings.ToLower(key)
+	c.key, c.name, c.values = strings.ToLower(key), key, values
 	form := patternForm{variables: version == Version2012}
 	for _, v := range values {
 		if !c.addValue(v, form) {

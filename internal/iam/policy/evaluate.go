@@ -229,8 +229,8 @@ func (d *Document) MissingKeys(req *Request) []string {
 			continue
 		}
 		for _, c := range s.conditions {
-			if _, ok := lookup(req.Context, c.key); !ok && !slices.Contains(out, c.key) {
-				out = append(out, c.key)
+			if _, ok := lookup(req.Context, c.key); !ok && !slices.Contains(out, c.name) {
+				out = append(out, c.name)
 			}
 		}
 	}
