@@ -29,8 +29,10 @@ type demand struct {
 
 // authorizeCall runs before the request is validated.
 func (c *control) authorizeCall(ctx context.Context, call *wire.Call, operation string, in any) error {
-	if c.authorize != nil {
-		d := c.demanded(call, in)
+	if c.authorize == nil {
+		return c.beforeValidation(in)
+	}
+	for _, d := range c.demands(call, in) {
 		if d.group != "" {
 			if g, err := c.logs.Group(ctx, scopeOf(call), d.group); err == nil {
 				for key, v := range g.Tags {
@@ -41,13 +43,13 @@ func (c *control) authorizeCall(ctx context.Context, call *wire.Call, operation 
 		if err := c.authorize.Authorize(ctx, call, "logs:"+operation, []string{d.resource}, d.conditions); err != nil {
 			return err
 		}
-		// Source: API reference, CreateLogGroup, tags: who creates a tagged group must be
-		// allowed to tag it.
-		if create, ok := in.(*api.CreateLogGroupRequest); ok && len(create.Tags) > 0 {
-			d := c.onTags(call, value(create.LogGroupName), create.Tags, nil)
-			if err := c.authorize.Authorize(ctx, call, "logs:TagResource", []string{d.resource}, d.conditions); err != nil {
-				return err
-			}
+	}
+	// Source: API reference, CreateLogGroup, tags: who creates a tagged group must be
+	// allowed to tag it.
+	if create, ok := in.(*api.CreateLogGroupRequest); ok && len(create.Tags) > 0 {
+		d := c.onTags(call, value(create.LogGroupName), create.Tags, nil)
+		if err := c.authorize.Authorize(ctx, call, "logs:TagResource", []string{d.resource}, d.conditions); err != nil {
+			return err
 		}
 	}
 	return c.beforeValidation(in)
@@ -63,6 +65,24 @@ func (c *control) beforeValidation(in any) error {
 		return invalid("Invalid LogGroup or LogStream, both must have length less than or equal to 512.")
 	}
 	return nil
+}
+
+// demands are what a request needs, mostly one.
+func (c *control) demands(call *wire.Call, in any) (all []demand) {
+	query, ok := in.(*api.StartQueryRequest)
+	if !ok {
+		return []demand{c.demanded(call, in)}
+	}
+	names := slices.Concat([]string{value(query.LogGroupName)}, query.LogGroupNames, query.LogGroupIdentifiers)
+	for _, name := range names[:min(len(names), queriedGroupsMax+2)] { // more are refused
+		if name != "" {
+			all = append(all, c.onGroup(call, nil, &name))
+		}
+	}
+	if len(all) == 0 {
+		all = []demand{c.onGroup(call, nil, nil)}
+	}
+	return all
 }
 
 // demanded follows the Service Authorization Reference, "Actions, resources, and
@@ -93,6 +113,8 @@ func (c *control) demanded(call *wire.Call, in any) demand {
 		return c.onGroup(call, in.LogGroupName, nil)
 	case *api.DescribeMetricFiltersRequest:
 		return c.onGroup(call, in.LogGroupName, nil)
+	case *api.GetLogGroupFieldsRequest:
+		return c.onGroup(call, in.LogGroupName, in.LogGroupIdentifier)
 	case *api.DescribeLogGroupsRequest:
 		return c.onGroup(call, nil, nil)
 	case *api.CreateLogStreamRequest:

@@ -26,15 +26,21 @@ type control struct {
 	logs      *logs.Logs
 	authorize Authorizer
 	now       func() time.Time
+	queries   *queries
 }
 
 // Handlers fills the slots of the operations that are built; the others answer
 // that they are not.
-func Handlers(o Options) api.Handlers {
+func Handlers(o Options) api.Handlers { return newControl(o).handlers() }
+
+func newControl(o Options) *control {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &control{logs: o.Logs, authorize: o.Authorizer, now: o.Now}
+	return &control{logs: o.Logs, authorize: o.Authorizer, now: o.Now, queries: newQueries(o.Logs, o.Now)}
+}
+
+func (c *control) handlers() api.Handlers {
 	return api.Handlers{
 		Authorize: c.authorizeCall,
 
@@ -64,6 +70,17 @@ func Handlers(o Options) api.Handlers {
 		DescribeMetricFilters: c.describeMetricFilters,
 		DeleteMetricFilter:    c.deleteMetricFilter,
 		TestMetricFilter:      c.testMetricFilter,
+
+		StartQuery:        c.startQuery,
+		GetQueryResults:   c.getQueryResults,
+		StopQuery:         c.stopQuery,
+		DescribeQueries:   c.describeQueries,
+		GetLogRecord:      c.getLogRecord,
+		GetLogGroupFields: c.getLogGroupFields,
+
+		PutQueryDefinition:       c.putQueryDefinition,
+		DescribeQueryDefinitions: c.describeQueryDefinitions,
+		DeleteQueryDefinition:    c.deleteQueryDefinition,
 
 		PutDeliverySource:       putDeliverySource,
 		GetDeliverySource:       getDeliverySource,
@@ -119,11 +136,13 @@ func fault(err error) error {
 		return api.NewResourceNotFoundException(noStream)
 	case errors.Is(err, logs.ErrFilterNotFound):
 		return api.NewResourceNotFoundException("The specified metric filter does not exist.")
+	case errors.Is(err, logs.ErrDefinitionNotFound):
+		return api.NewResourceNotFoundException("The specified query definition does not exist.")
 	case errors.Is(err, logs.ErrGroupExists):
 		return api.NewResourceAlreadyExistsException("The specified log group already exists")
 	case errors.Is(err, logs.ErrStreamExists):
 		return api.NewResourceAlreadyExistsException("The specified log stream already exists")
-	case errors.Is(err, logs.ErrTooManyFilters):
+	case errors.Is(err, logs.ErrTooManyFilters), errors.Is(err, logs.ErrTooManyDefinitions):
 		return api.NewLimitExceededException("Resource limit exceeded.")
 	case errors.Is(err, logs.ErrBadToken):
 		return invalid(badToken)

@@ -33,6 +33,8 @@ type house struct {
 	url   string
 	logs  *logs.Logs
 	clock atomic.Int64 // milliseconds
+
+	queries *queries
 }
 
 type anyone struct{}
@@ -50,8 +52,10 @@ func newHouse(t *testing.T, authorizer Authorizer) *house {
 	h.clock.Store(1_767_225_600_000)
 	s := mem.New()
 	h.logs = logs.Open(s, logs.Options{Now: h.now, Log: slog.New(slog.DiscardHandler), FlushEvery: time.Millisecond})
+	c := newControl(Options{Logs: h.logs, Authorizer: authorizer, Now: h.now})
+	h.queries = c.queries
 	server, err := wire.NewServer(wire.Config{
-		Services:      []*wire.Service{api.NewService(Handlers(Options{Logs: h.logs, Authorizer: authorizer, Now: h.now}))},
+		Services:      []*wire.Service{api.NewService(c.handlers())},
 		Authenticator: anyone{}, Region: testRegion,
 	})
 	if err != nil {

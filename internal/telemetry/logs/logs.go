@@ -35,7 +35,11 @@ var (
 	ErrStreamExists   = errors.New("logs: log stream exists")
 	ErrFilterNotFound = errors.New("logs: metric filter not found")
 	ErrTooManyFilters = errors.New("logs: too many metric filters")
-	ErrBadToken       = errors.New("logs: token was not given out by this query")
+
+	ErrDefinitionNotFound = errors.New("logs: query definition not found")
+	ErrTooManyDefinitions = errors.New("logs: too many query definitions")
+
+	ErrBadToken = errors.New("logs: token was not given out by this query")
 	// ErrBusy means that others changed the same record again and again.
 	ErrBusy = errors.New("logs: record is being changed by others")
 	// ErrClosed means that Close was called.
@@ -73,8 +77,9 @@ type Logs struct {
 	seed  maphash.Seed
 	turns [turnsMax]sync.Mutex // of those who write to one stream, by its key's hash
 
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	background context.Context // ends with Close
+	stop       context.CancelFunc
+	running    sync.WaitGroup
 }
 
 var _ telemetry.LogSink = (*Logs)(nil)
@@ -94,7 +99,7 @@ func Open(s store.Store, o Options) *Logs {
 		o.SweepEvery = sweepEveryDefault
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	l := &Logs{store: s, now: o.Now, log: o.Log, seed: maphash.MakeSeed(), stop: stop}
+	l := &Logs{store: s, now: o.Now, log: o.Log, seed: maphash.MakeSeed(), background: ctx, stop: stop}
 	l.sink = newSink(l, o.FlushEvery)
 	l.running.Go(func() { l.sink.run(ctx) })
 	l.running.Go(func() { l.sweepOften(ctx, o.SweepEvery) })
@@ -108,6 +113,11 @@ func (l *Logs) Close(ctx context.Context) error {
 	l.stop()
 	l.running.Wait()
 	return err
+}
+
+// Go runs f beside everything else; Close ends its context and waits for it.
+func (l *Logs) Go(f func(ctx context.Context)) {
+	l.running.Go(func() { f(l.background) })
 }
 
 // Scope is whose logs, and where.

@@ -43,3 +43,9 @@ func parsePosition(s string) (Position, bool) {
 	ok := errT == nil && errS == nil && errI == nil
 	return Position{Time: int64(t), Sequence: sequence, Index: uint32(index)}, ok
 }
+
+// TimeOfID is when the event of a Found's ID happened.
+func TimeOfID(id string) (millis int64, ok bool) {
+	p, ok := parsePosition(id)
+	return p.Time, ok
+}

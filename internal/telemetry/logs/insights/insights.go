@@ -12,8 +12,9 @@ import (
 
 // Bounds of one run.
 const (
-	// LimitMax is how many rows a query answers at most, and by default.
-	LimitMax = 10_000
+	// LimitMax is how many rows a query answers at most, LimitDefault where nothing says so. Source: API reference, StartQuery.
+	LimitMax     = 100_000
+	LimitDefault = 10_000
 	// heldMax bounds the bytes of what sorting, grouping and deduplicating hold.
 	heldMax = 64 << 20
 	// rowBytes is what a held row costs beside its text.

@@ -29,7 +29,7 @@ func run(t *testing.T, query string) ([][]Field, *Run) {
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
-	r := q.Start(LimitMax)
+	r := q.Start(LimitDefault)
 	for i, message := range events {
 		e := Event{Log: "1:g", Stream: "s", Message: message, Time: begun + int64(i)*1000, Ingested: begun + 5, Pointer: fmt.Sprint("p", i)}
 		if err := r.Add(e); err != nil {
@@ -160,8 +160,8 @@ func TestSyntaxErrors(t *testing.T) {
 		`filter a like /(/`:                   "invalid regular expression: missing closing ): `(`",
 		`filter a like /x`:                    "a regular expression is not closed",
 		`filter a = "x`:                       `a quote is not closed: "`,
-		`limit 0`:                             "the limit must be between 1 and 10000",
-		`limit 10001`:                         "the limit must be between 1 and 10000",
+		`limit 0`:                             "the limit must be between 1 and 100000",
+		`limit 100001`:                        "the limit must be between 1 and 100000",
 		`parse @message "a * b * c" as x`:     "the pattern has 2 parts, and as names 1",
 		`parse @message "a * b"`:              "unexpected end of the query",
 		`parse @message /no names/`:           "the pattern names no field",
@@ -187,7 +187,7 @@ func TestBounds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := q.Start(LimitMax)
+		r := q.Start(LimitDefault)
 		for i := range n {
 			if err := r.Add(Event{Message: message(i), Time: int64(i)}); err != nil {
 				return nil, err

@@ -177,3 +177,20 @@ func discoverLambda(message string, into map[string]value) {
 		}
 	}
 }
+
+// automatic are the fields that every event has.
+var automatic = []string{"@timestamp", "@ingestionTime", "@message", "@logStream", "@log", "@ptr"}
+
+// Fields are all of an event's fields, as text.
+func Fields(e Event) map[string]string {
+	r := &row{event: &e}
+	r.get("") // which finds them
+	out := map[string]string{}
+	for name, v := range r.found {
+		out[name] = v.String()
+	}
+	for _, name := range automatic {
+		out[name] = r.get(name).String()
+	}
+	return out
+}
