@@ -15,10 +15,14 @@ import (
 // serviceCredentialsMax is AWS's quota of credentials of a user for one service.
 const serviceCredentialsMax = 2
 
-// credentialServices are the services that such credentials exist for, as recorded
+// checkCredentialService refuses services that such credentials do not exist for, as recorded
 // (Bedrock and CloudWatch Logs take API keys, another kind of credential).
-func credentialService(name string) bool {
-	return name == "codecommit.amazonaws.com" || name == "cassandra.amazonaws.com"
+func checkCredentialService(name string) error {
+	switch name {
+	case "codecommit.amazonaws.com", "cassandra.amazonaws.com":
+		return nil
+	}
+	return noSuch("No such service %s is supported for Service Specific Credentials", name)
 }
 
 func (c *Control) credentials(h *api.Handlers) {
@@ -45,8 +49,8 @@ func (c *Control) createCredential(ctx context.Context, call *wire.Call, in *api
 	service := text(in.ServiceName)
 	var out *api.ServiceSpecificCredential
 	err := c.changeCredentials(ctx, call, in.UserName, func(u *iam.User) error {
-		if !credentialService(service) {
-			return noSuch("No such service %s is supported for Service Specific Credentials", service)
+		if err := checkCredentialService(service); err != nil {
+			return err
 		}
 		if in.CredentialAgeDays != nil {
 			return invalid("CredentialAgeDays is not supported for %s", service)
@@ -169,6 +173,11 @@ func (c *Control) listCredentials(ctx context.Context, call *wire.Call, in *api.
 			return nil, err
 		}
 		users = []*iam.User{u.Value}
+	}
+	if in.ServiceName != nil { // the model has the fault for lists, too
+		if err := checkCredentialService(*in.ServiceName); err != nil {
+			return nil, err
+		}
 	}
 	items := []api.ServiceSpecificCredentialMetadata{}
 	for _, u := range users {
