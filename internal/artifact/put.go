@@ -69,7 +69,7 @@ func (s *Store) spool(ctx context.Context, r io.Reader) (work string, z Zip, err
 	defer out.Close()
 	hash := sha256.New()
 	in := io.LimitReader(&contextReader{ctx: ctx, r: r}, s.limits.zipBytesMax+1)
-	n, err := io.Copy(io.MultiWriter(out, hash), in)
+	n, err := io.Copy(&roomWriter{to: io.MultiWriter(out, hash), store: s}, in)
 	switch {
 	case err != nil:
 		return work, Zip{}, fmt.Errorf("artifact: spool: %w", err)
@@ -123,7 +123,7 @@ func (s *Store) unpackInto(ctx context.Context, zipFile, work string) (int64, er
 		return 0, fmt.Errorf("artifact: unpack: %w", err)
 	}
 	if work == "" {
-		return unpackZip(ctx, in, info.Size(), s.limits, nil)
+		return unpackZip(ctx, in, info.Size(), s.limits, nil, nil)
 	}
 	tree := filepath.Join(work, "tree")
 	if err := os.Mkdir(tree, 0o700); err != nil {
@@ -134,7 +134,7 @@ func (s *Store) unpackInto(ctx context.Context, zipFile, work string) (int64, er
 		return 0, fmt.Errorf("artifact: unpack: %w", err)
 	}
 	defer root.Close()
-	n, err := unpackZip(ctx, in, info.Size(), s.limits, root)
+	n, err := unpackZip(ctx, in, info.Size(), s.limits, root, s.takeRoom)
 	if err != nil {
 		return 0, err
 	}

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -22,6 +23,7 @@ type Options struct {
 	FilesMax         int           // FilesMax
 	UnpackParallel   int           // one for each CPU, at most 4: bounds memory (some 100 MiB each at worst) and disk traffic
 	SweepGrace       time.Duration // 1 h: what was put more recently is never swept
+	FreeBytesMin     int64         // FreeBytesMin
 }
 
 // Store keeps deployment packages and layers in one directory of its own:
@@ -42,6 +44,10 @@ type Store struct {
 	lock   *os.File
 
 	unpacking chan struct{} // tokens
+
+	diskFree     func() (int64, error)
+	freeBytesMin int64
+	taken        atomic.Int64 // bytes that are about to be written
 
 	mu    sync.Mutex
 	slots map[Digest]*slot
@@ -71,6 +77,8 @@ func Open(dir string, o Options) (*Store, error) {
 		grace:     orDefault(o.SweepGrace, time.Hour),
 		unpacking: make(chan struct{}, parallel),
 		slots:     make(map[Digest]*slot),
+
+		freeBytesMin: orDefault(o.FreeBytesMin, FreeBytesMin),
 	}
 	var err error
 	if s.dir, err = filepath.Abs(dir); err != nil {
@@ -91,6 +99,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("artifact: sweep what an earlier process left: %w", err)
 	}
 	s.boot = bootID()
+	s.diskFree = func() (int64, error) { return freeBytes(s.dir) }
 	return s, nil
 }
 

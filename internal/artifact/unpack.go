@@ -34,8 +34,8 @@ type unpacker struct {
 }
 
 // unpackZip checks the archive and writes its tree into into, which must be empty, or
-// nowhere if into is nil. It returns the unzipped size.
-func unpackZip(ctx context.Context, r io.ReaderAt, size int64, limits bounds, into *os.Root) (int64, error) {
+// nowhere if into is nil. Before it writes it takes room for the tree. It returns the unzipped size.
+func unpackZip(ctx context.Context, r io.ReaderAt, size int64, limits bounds, into *os.Root, takeRoom func(int64) (func(), error)) (int64, error) {
 	archive, err := openZip(r, size, limits.filesMax)
 	if err != nil {
 		return 0, err
@@ -48,6 +48,11 @@ func unpackZip(ctx context.Context, r io.ReaderAt, size int64, limits bounds, in
 	if into == nil {
 		return p.bytes, u.verify(p.root)
 	}
+	giveBack, err := takeRoom(p.bytes + int64(p.nodes)*blockBytes)
+	if err != nil {
+		return 0, err
+	}
+	defer giveBack()
 	if err := u.dir(into, p.root); err != nil {
 		return 0, err
 	}
