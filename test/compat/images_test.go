@@ -64,7 +64,7 @@ func TestTerraformImages(t *testing.T) {
 
 // TestBoto3Images runs testdata/boto3/images.py: a function with a container image.
 func TestBoto3Images(t *testing.T) {
-	python := needBoto3(t)
+	python := needBoto3(t, 1, 28) // reads AWS_ENDPOINT_URL
 	h := house.Start(t)
 	one, two := house.FunctionImages(t)
 	host := house.Registry(t)

@@ -9,7 +9,7 @@ import (
 
 // TestBoto3Streams runs testdata/boto3/streams.py: InvokeWithResponseStream and a URL that streams.
 func TestBoto3Streams(t *testing.T) {
-	python := needBoto3(t)
+	python := needBoto3(t, 1, 28) // reads AWS_ENDPOINT_URL
 	script, err := filepath.Abs("testdata/boto3/streams.py")
 	if err != nil {
 		t.Fatal(err)
