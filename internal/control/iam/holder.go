@@ -64,15 +64,22 @@ type holderName struct {
 	name    *string
 }
 
-// changeHolder runs a transaction on one holder.
+// changeHolder runs a transaction on one holder's rights, which a service's own role keeps from its owner.
 func (c *Control) changeHolder(ctx context.Context, who holderName, f func(context.Context, *holder) ([]store.Write, error)) error {
+	return c.changeAnyHolder(ctx, who, func(ctx context.Context, h *holder) ([]store.Write, error) {
+		if h.guard != nil {
+			return nil, h.guard
+		}
+		return f(ctx, h)
+	})
+}
+
+// changeAnyHolder runs a transaction on one holder, be it a service's own role.
+func (c *Control) changeAnyHolder(ctx context.Context, who holderName, f func(context.Context, *holder) ([]store.Write, error)) error {
 	return c.table.Retry(ctx, func(ctx context.Context) ([]store.Write, error) {
 		h, err := c.holder(ctx, who.kind, who.account, text(who.name))
 		if err != nil {
 			return nil, err
-		}
-		if h.guard != nil {
-			return nil, h.guard
 		}
 		more, err := f(ctx, h)
 		if err != nil {

@@ -136,14 +136,19 @@ func (c *Control) listRoles(ctx context.Context, call *wire.Call, in *api.ListRo
 
 // changeRole changes a role that is not a service's own.
 func (c *Control) changeRole(ctx context.Context, call *wire.Call, name string, f func(*iam.Role) ([]store.Write, error)) error {
-	return change(ctx, c, func(ctx context.Context) (iam.Stored[iam.Role], string, error) {
-		return c.findRole(ctx, call.Account, name)
-	}, func(r *iam.Role) ([]store.Write, error) {
+	return c.changeAnyRole(ctx, call, name, func(r *iam.Role) ([]store.Write, error) {
 		if err := modifiable(r); err != nil {
 			return nil, err
 		}
 		return f(r)
 	})
+}
+
+// changeAnyRole changes a role, be it a service's own.
+func (c *Control) changeAnyRole(ctx context.Context, call *wire.Call, name string, f func(*iam.Role) ([]store.Write, error)) error {
+	return change(ctx, c, func(ctx context.Context) (iam.Stored[iam.Role], string, error) {
+		return c.findRole(ctx, call.Account, name)
+	}, f)
 }
 
 func modifiable(r *iam.Role) error {
@@ -154,7 +159,12 @@ func modifiable(r *iam.Role) error {
 }
 
 func (c *Control) updateRole(ctx context.Context, call *wire.Call, in *api.UpdateRoleRequest) (*api.UpdateRoleResponse, error) {
-	err := c.changeRole(ctx, call, text(in.RoleName), func(r *iam.Role) ([]store.Write, error) {
+	err := c.changeAnyRole(ctx, call, text(in.RoleName), func(r *iam.Role) ([]store.Write, error) {
+		if in.MaxSessionDuration != nil {
+			if err := modifiable(r); err != nil { // but the description may change: User Guide, "Edit a service-linked role"
+				return nil, err
+			}
+		}
 		// AWS resets what a request leaves out: "If you do not specify a
 		// value for this setting, the default maximum of one hour is applied."
 		r.MaxSessionSeconds = sessionSecondsDefault
@@ -171,9 +181,7 @@ func (c *Control) updateRole(ctx context.Context, call *wire.Call, in *api.Updat
 
 func (c *Control) updateRoleDescription(ctx context.Context, call *wire.Call, in *api.UpdateRoleDescriptionRequest) (*api.UpdateRoleDescriptionResponse, error) {
 	var out *api.Role
-	err := change(ctx, c, func(ctx context.Context) (iam.Stored[iam.Role], string, error) {
-		return c.findRole(ctx, call.Account, text(in.RoleName))
-	}, func(r *iam.Role) ([]store.Write, error) {
+	err := c.changeAnyRole(ctx, call, text(in.RoleName), func(r *iam.Role) ([]store.Write, error) {
 		r.Description = text(in.Description)
 		out = c.roleShape(r)
 		return nil, nil

@@ -49,3 +49,22 @@ func TestServiceLinkedRoles(t *testing.T) {
 		}
 	}
 }
+
+// The owner of a service's role may describe and tag it, and nothing else.
+func TestServiceLinkedRoleIsProtected(t *testing.T) {
+	h, role := open(t), "AWSServiceRoleForECS"
+	const protected = "UnmodifiableEntity: Cannot perform the operation on the protected role 'AWSServiceRoleForECS' - this role is only modifiable by AWS"
+	run(t, h, []step{
+		{"CreateServiceLinkedRole", params{"AWSServiceName": "ecs.amazonaws.com"}, ""},
+		{"UpdateRole", params{"RoleName": role, "Description": "d"}, ""},
+		{"UpdateRoleDescription", params{"RoleName": role, "Description": "e"}, ""},
+		{"TagRole", params{"RoleName": role, "Tags.member.1.Key": "k", "Tags.member.1.Value": "v"}, ""},
+		{"UntagRole", params{"RoleName": role, "TagKeys.member.1": "k"}, ""},
+		{"UpdateRole", params{"RoleName": role, "MaxSessionDuration": "7200"}, protected},
+		{"UpdateAssumeRolePolicy", params{"RoleName": role, "PolicyDocument": trustEC2}, protected},
+		{"AttachRolePolicy", params{"RoleName": role, "PolicyArn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}, protected},
+		{"PutRolePolicy", params{"RoleName": role, "PolicyName": "p", "PolicyDocument": policyS3}, protected},
+		{"PutRolePermissionsBoundary", params{"RoleName": role, "PermissionsBoundary": "arn:aws:iam::aws:policy/ReadOnlyAccess"}, protected},
+		{"DeleteRole", params{"RoleName": role}, protected},
+	})
+}

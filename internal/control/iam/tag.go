@@ -74,7 +74,7 @@ func (c *Control) tags(h *api.Handlers) {
 }
 
 func (c *Control) tagHolder(ctx context.Context, who holderName, put []api.Tag, remove []string) error {
-	return c.changeHolder(ctx, who, func(_ context.Context, h *holder) ([]store.Write, error) { return nil, retag(h.entity, put, remove) })
+	return c.changeAnyHolder(ctx, who, func(_ context.Context, h *holder) ([]store.Write, error) { return nil, retag(h.entity, put, remove) })
 }
 
 func (c *Control) tagProfile(ctx context.Context, call *wire.Call, name *string, put []api.Tag, remove []string) error {
