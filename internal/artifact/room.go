@@ -27,7 +27,7 @@ func (s *Store) takeRoom(bytes int64) (giveBack func(), err error) {
 	}
 	if taken := s.taken.Add(bytes); free-taken < s.freeBytesMin {
 		s.taken.Add(-bytes)
-		return nil, fmt.Errorf("artifact: disk of %s has %d bytes left, of which %d must stay free, for %d: %w", s.dir, free, s.freeBytesMin, taken, syscall.ENOSPC)
+		return nil, fmt.Errorf("disk of %s has %d bytes left, of which %d must stay free, for %d: %w", s.dir, free, s.freeBytesMin, taken, syscall.ENOSPC)
 	}
 	return func() { s.taken.Add(-bytes) }, nil
 }
@@ -36,7 +36,7 @@ func (s *Store) takeRoom(bytes int64) (giveBack func(), err error) {
 func freeBytes(dir string) (int64, error) {
 	var disk unix.Statfs_t
 	if err := unix.Statfs(dir, &disk); err != nil {
-		return 0, fmt.Errorf("artifact: free space of %s: %w", dir, err)
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
 	return int64(min(disk.Bavail, 1<<40)) * int64(disk.Bsize), nil
 }

@@ -50,7 +50,7 @@ func unpackZip(ctx context.Context, r io.ReaderAt, size int64, limits bounds, in
 	}
 	giveBack, err := takeRoom(p.bytes + int64(p.nodes)*blockBytes)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("artifact: unpack: %w", err)
 	}
 	defer giveBack()
 	if err := u.dir(into, p.root); err != nil {
