@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/lambdad/lambdad/internal/aws"
@@ -289,13 +290,18 @@ func (r *invokeRun) streamed() int64 {
 	return r.outcome.Streamed
 }
 
-// maxMemoryMiB is the environment's peak; a function that ran out of memory used all of it.
+// maxMemoryMiB is the environment's peak; a function that ran out of memory used all of it. The limit has room for process
+// 1, which the function does not see; where this host enforces none, what AWS would have ended is worth telling.
 func (r *invokeRun) maxMemoryMiB() int {
 	if r.oom {
 		return r.env.fn.MemoryMiB
 	}
 	const mib = 1 << 20
-	return min(int((r.env.usage.MemoryPeakBytes+mib-1)/mib), r.env.fn.MemoryMiB)
+	peak := int((r.env.usage.MemoryPeakBytes + mib - 1) / mib)
+	if slices.Contains(r.env.usage.Unenforced, "memory") {
+		return peak
+	}
+	return min(peak, r.env.fn.MemoryMiB)
 }
 
 func (r *invokeRun) result() Result {
