@@ -11,7 +11,7 @@ import (
 // SDKs; queues keep it as AWSTraceHeader.
 func (f *Frontend) lineage(fn *record.Function, header string) (string, error) {
 	next, calls := lineage.Next(header, fn.ID)
-	if calls <= lineage.CallsMax || f.mayLoop(fn.ID) {
+	if calls <= lineage.CallsMax || f.MayLoop(fn.ID) {
 		return next, nil
 	}
 	f.meter.Recursed(fn)
@@ -19,7 +19,8 @@ func (f *Frontend) lineage(fn *record.Function, header string) (string, error) {
 	return "", api.NewRecursiveInvocationException("Lambda detected that the function " + fn.ID.ARN() + " is invoked in a recursive loop, and stopped the invocation. PutFunctionRecursionConfig can allow it.")
 }
 
-func (f *Frontend) mayLoop(id record.FunctionID) bool {
+// MayLoop tells whether recursive loops of the function are allowed.
+func (f *Frontend) MayLoop(id record.FunctionID) bool {
 	if f.loops == nil {
 		return false
 	}

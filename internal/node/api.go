@@ -46,7 +46,7 @@ func (n *node) assembleAPI(ctx context.Context) (err error) {
 		SettleAfter:  n.config.PendingWindow,
 		Log:          n.log,
 	}
-	logOptions := controllogs.Options{Logs: n.logs}
+	logOptions := controllogs.Options{Logs: n.logs, Subscribers: logSubscribers{n}}
 	if n.config.Auth != AuthNone {
 		logOptions.Authorizer = n.authority
 		options.Roles = executionRoles{n.authority}

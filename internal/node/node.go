@@ -252,6 +252,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		}
 	}
 	start("control plane", n.control.Run)
+	n.logs.Deliver(logSubscribers{n}.deliver)
 	running.Go(func() {
 		n.storage.keys.Run(background, func(err error) {
 			n.log.Error("the folder of keys cannot be read; what was known of it goes on", "error", err)

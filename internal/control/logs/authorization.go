@@ -113,6 +113,14 @@ func (c *control) demanded(call *wire.Call, in any) demand {
 		return c.onGroup(call, in.LogGroupName, nil)
 	case *api.DescribeMetricFiltersRequest:
 		return c.onGroup(call, in.LogGroupName, nil)
+	case *api.PutSubscriptionFilterRequest:
+		return c.onGroup(call, in.LogGroupName, nil)
+	case *api.DeleteSubscriptionFilterRequest:
+		return c.onGroup(call, in.LogGroupName, nil)
+	case *api.DescribeSubscriptionFiltersRequest:
+		return c.onGroup(call, in.LogGroupName, nil)
+	case *api.CreateExportTaskRequest:
+		return c.onGroup(call, in.LogGroupName, nil)
 	case *api.GetLogGroupFieldsRequest:
 		return c.onGroup(call, in.LogGroupName, in.LogGroupIdentifier)
 	case *api.DescribeLogGroupsRequest:

@@ -19,7 +19,9 @@ type Options struct {
 	Logs *logs.Logs
 	// Authorizer is nil when nobody checks permissions (--auth=none).
 	Authorizer Authorizer
-	Now        func() time.Time // nil: time.Now
+	// Subscribers is nil where there are no functions.
+	Subscribers Subscribers
+	Now         func() time.Time // nil: time.Now
 }
 
 type control struct {
@@ -27,6 +29,8 @@ type control struct {
 	authorize Authorizer
 	now       func() time.Time
 	queries   *queries
+
+	subscribers Subscribers
 }
 
 // Handlers fills the slots of the operations that are built; the others answer
@@ -37,7 +41,7 @@ func newControl(o Options) *control {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &control{logs: o.Logs, authorize: o.Authorizer, now: o.Now, queries: newQueries(o.Logs, o.Now)}
+	return &control{logs: o.Logs, authorize: o.Authorizer, now: o.Now, queries: newQueries(o.Logs, o.Now), subscribers: o.Subscribers}
 }
 
 func (c *control) handlers() api.Handlers {
@@ -70,6 +74,16 @@ func (c *control) handlers() api.Handlers {
 		DescribeMetricFilters: c.describeMetricFilters,
 		DeleteMetricFilter:    c.deleteMetricFilter,
 		TestMetricFilter:      c.testMetricFilter,
+
+		PutSubscriptionFilter:       c.putSubscriptionFilter,
+		DescribeSubscriptionFilters: c.describeSubscriptionFilters,
+		DeleteSubscriptionFilter:    c.deleteSubscriptionFilter,
+
+		CreateExportTask:     c.createExportTask,
+		DescribeExportTasks:  describeExportTasks,
+		CancelExportTask:     cancelExportTask,
+		DescribeDestinations: describeDestinations,
+		DeleteDestination:    deleteDestination,
 
 		StartQuery:        c.startQuery,
 		GetQueryResults:   c.getQueryResults,
@@ -136,13 +150,15 @@ func fault(err error) error {
 		return api.NewResourceNotFoundException(noStream)
 	case errors.Is(err, logs.ErrFilterNotFound):
 		return api.NewResourceNotFoundException("The specified metric filter does not exist.")
+	case errors.Is(err, logs.ErrSubscriptionNotFound):
+		return api.NewResourceNotFoundException("The specified subscription filter does not exist.")
 	case errors.Is(err, logs.ErrDefinitionNotFound):
 		return api.NewResourceNotFoundException("The specified query definition does not exist.")
 	case errors.Is(err, logs.ErrGroupExists):
 		return api.NewResourceAlreadyExistsException("The specified log group already exists")
 	case errors.Is(err, logs.ErrStreamExists):
 		return api.NewResourceAlreadyExistsException("The specified log stream already exists")
-	case errors.Is(err, logs.ErrTooManyFilters), errors.Is(err, logs.ErrTooManyDefinitions):
+	case errors.Is(err, logs.ErrTooManyFilters), errors.Is(err, logs.ErrTooManyDefinitions), errors.Is(err, logs.ErrTooManySubscriptions):
 		return api.NewLimitExceededException("Resource limit exceeded.")
 	case errors.Is(err, logs.ErrBadToken):
 		return invalid(badToken)

@@ -52,7 +52,7 @@ func newHouse(t *testing.T, authorizer Authorizer) *house {
 	h.clock.Store(1_767_225_600_000)
 	s := mem.New()
 	h.logs = logs.Open(s, logs.Options{Now: h.now, Log: slog.New(slog.DiscardHandler), FlushEvery: time.Millisecond})
-	c := newControl(Options{Logs: h.logs, Authorizer: authorizer, Now: h.now})
+	c := newControl(Options{Logs: h.logs, Authorizer: authorizer, Subscribers: refusing{}, Now: h.now})
 	h.queries = c.queries
 	server, err := wire.NewServer(wire.Config{
 		Services:      []*wire.Service{api.NewService(c.handlers())},

@@ -114,7 +114,7 @@ func (l *Logs) StoredBytes(ctx context.Context, g Group) (bytes int64, err error
 // DeleteGroup deletes a group with all that is in it. ErrGroupNotFound, or what
 // may returns.
 func (l *Logs) DeleteGroup(ctx context.Context, s Scope, name string, may func(Group) error) error {
-	var grave string
+	var grave, id string
 	err := retryConflicts(func() error {
 		g, r, err := l.group(ctx, s, name)
 		if err != nil {
@@ -123,7 +123,7 @@ func (l *Logs) DeleteGroup(ctx context.Context, s Scope, name string, may func(G
 		if err := may(g); err != nil {
 			return err
 		}
-		grave = graveKey(s, g.ID, "")
+		grave, id = graveKey(s, g.ID, ""), g.ID
 		_, err = l.store.Commit(ctx,
 			store.Write{Kind: store.WriteDelete, Key: groupKey(s, name), If: store.IfRevision(r)},
 			store.Write{Kind: store.WritePut, Key: grave})
@@ -132,6 +132,7 @@ func (l *Logs) DeleteGroup(ctx context.Context, s Scope, name string, may func(G
 	if err != nil {
 		return err
 	}
+	l.forgetSubscribers(id)
 	l.buryLater(ctx, grave)
 	return nil
 }
@@ -164,6 +165,7 @@ func (l *Logs) bury(ctx context.Context, grave string) error {
 			chunkPrefix + group + "/",
 			streamPrefix + group + "/",
 			filterPrefix + account + "/" + region + "/" + group + "/",
+			subscriptionPrefix + account + "/" + region + "/" + group + "/",
 		}
 	}
 	for _, prefix := range prefixes {

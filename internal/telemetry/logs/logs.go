@@ -36,6 +36,9 @@ var (
 	ErrFilterNotFound = errors.New("logs: metric filter not found")
 	ErrTooManyFilters = errors.New("logs: too many metric filters")
 
+	ErrSubscriptionNotFound = errors.New("logs: subscription filter not found")
+	ErrTooManySubscriptions = errors.New("logs: too many subscription filters")
+
 	ErrDefinitionNotFound = errors.New("logs: query definition not found")
 	ErrTooManyDefinitions = errors.New("logs: too many query definitions")
 
@@ -77,6 +80,10 @@ type Logs struct {
 	seed  maphash.Seed
 	turns [turnsMax]sync.Mutex // of those who write to one stream, by its key's hash
 
+	subscribed  atomic.Pointer[subscribers] // nil until they are needed
+	subscribing sync.Mutex                  // of those who change them
+	outgoing    chan struct{}               // there is something to deliver
+
 	background context.Context // ends with Close
 	stop       context.CancelFunc
 	running    sync.WaitGroup
@@ -99,7 +106,7 @@ func Open(s store.Store, o Options) *Logs {
 		o.SweepEvery = sweepEveryDefault
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	l := &Logs{store: s, now: o.Now, log: o.Log, seed: maphash.MakeSeed(), background: ctx, stop: stop}
+	l := &Logs{store: s, now: o.Now, log: o.Log, seed: maphash.MakeSeed(), outgoing: make(chan struct{}, 1), background: ctx, stop: stop}
 	l.sink = newSink(l, o.FlushEvery)
 	l.running.Go(func() { l.sink.run(ctx) })
 	l.running.Go(func() { l.sweepOften(ctx, o.SweepEvery) })

@@ -27,20 +27,21 @@ func (l *Logs) Put(ctx context.Context, s Scope, group, stream string, events []
 		if err != nil || len(events) == 0 {
 			return err
 		}
-		writes, _, err := l.batch(g, st, r, events)
+		writes, _, err := l.batch(ctx, s, g, st, r, events)
 		if err != nil {
 			return err
 		}
 		if _, err := l.store.Commit(ctx, writes...); err != nil {
 			return fmt.Errorf("write log events: %w", err)
 		}
+		l.written(writes)
 		return nil
 	})
 }
 
 // batch is what writes events to a stream whose record has the revision: the
-// chunks, and the stream's record as it will be.
-func (l *Logs) batch(g Group, st Stream, r store.Revision, events []Event) ([]store.Write, Stream, error) {
+// chunks, what subscriptions are told of them, and the stream's record as it will be.
+func (l *Logs) batch(ctx context.Context, s Scope, g Group, st Stream, r store.Revision, events []Event) ([]store.Write, Stream, error) {
 	sorted := slices.Clone(events)
 	for i := range sorted {
 		sorted[i].Time = max(sorted[i].Time, 0)
@@ -63,5 +64,16 @@ func (l *Logs) batch(g Group, st Stream, r store.Revision, events []Event) ([]st
 	if err != nil {
 		return nil, st, err
 	}
-	return append(writes, record), st, nil
+	out, err := l.outgoingWrites(ctx, s, g, st.Name, writes)
+	if err != nil {
+		return nil, st, err
+	}
+	return slices.Concat(writes, out, []store.Write{record}), st, nil
+}
+
+// written wakes the deliverer if something of a commit is for it.
+func (l *Logs) written(writes []store.Write) {
+	if slices.ContainsFunc(writes, func(w store.Write) bool { return strings.HasPrefix(w.Key, outgoingPrefix) }) {
+		signal(l.outgoing)
+	}
 }

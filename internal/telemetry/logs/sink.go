@@ -28,8 +28,8 @@ const (
 	commitBytesMax   = 4 << 20
 	commitStreamsMax = 64
 	// streamEventsMax of one stream go into one commit: even if each took a
-	// chunk of its own, the commit would be within the store's bound.
-	streamEventsMax = store.CommitWritesMax - 1
+	// chunk of its own, for every subscription, the commit would be within the store's bound.
+	streamEventsMax = (store.CommitWritesMax - 1) / (1 + SubscriptionsMax)
 	// idleStreamsMax is how many streams the writer remembers between batches.
 	idleStreamsMax = 4096
 )
@@ -201,7 +201,7 @@ func (s *sink) writeSome(ctx context.Context, taken map[telemetry.LogStreamID]*p
 			return err
 		}
 		events := p.events[:min(len(p.events), streamEventsMax)]
-		batch, st, err := s.logs.batch(k.group, k.stream, k.revision, events)
+		batch, st, err := s.logs.batch(ctx, Scope{Account: id.Account, Region: id.Region}, k.group, k.stream, k.revision, events)
 		if err != nil {
 			return err
 		}
@@ -227,6 +227,7 @@ func (s *sink) writeSome(ctx context.Context, taken map[telemetry.LogStreamID]*p
 	if err != nil {
 		return fmt.Errorf("write log events: %w", err)
 	}
+	s.logs.written(writes)
 	s.mu.Lock()
 	for id, k := range after {
 		if s.bytes -= taken[id].drop(k.written); len(taken[id].events) == 0 {

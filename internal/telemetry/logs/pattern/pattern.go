@@ -37,7 +37,8 @@ func errTerm(term string) error {
 
 // Pattern is a compiled filter pattern. It is immutable.
 type Pattern struct {
-	match func(message string) bool
+	columns bool // of space-delimited events
+	match   func(message string) bool
 	// extract returns the named values of a matching message.
 	extract func(message string) map[string]string
 }
@@ -55,7 +56,12 @@ func Compile(s string) (*Pattern, error) {
 	case trimmed[0] == '{':
 		return compileJSON(trimmed)
 	case trimmed[0] == '[':
-		return compileColumns(trimmed)
+		p, err := compileColumns(trimmed)
+		if err != nil {
+			return nil, err
+		}
+		p.columns = true
+		return p, nil
 	default:
 		return compileTerms(trimmed)
 	}
@@ -71,6 +77,14 @@ func (p *Pattern) Extract(message string) (values map[string]string, ok bool) {
 		return nil, false
 	}
 	return p.extract(message), true
+}
+
+// Columns are those of a matching message for a pattern of space-delimited events, nil for another.
+func (p *Pattern) Columns(message string) map[string]string {
+	if !p.columns {
+		return nil
+	}
+	return p.extract(message)
 }
 
 func nothing(string) map[string]string { return map[string]string{} }
