@@ -61,7 +61,7 @@ func loadConfig(f *pflag.FlagSet) (node.Config, error) {
 			return node.Config{}, fmt.Errorf("configuration file %s: %w", path, err)
 		}
 		for _, key := range k.Keys() {
-			if f.Lookup(key) == nil {
+			if f.Lookup(key) == nil || key == "config" || key == "help" {
 				return node.Config{}, fmt.Errorf("configuration file %s: no setting is called %q; `lambdad serve --help` lists them", path, key)
 			}
 		}

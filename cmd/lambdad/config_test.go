@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,14 @@ func TestConfigRefusals(t *testing.T) {
 		{"bad listen", "--listen", []string{"--listen=4566"}},
 		{"short credentials", "--credentials-ttl", []string{"--credentials-ttl=1m"}},
 		{"no concurrency", "--concurrency", []string{"--concurrency=0"}},
+		{"no region", "--region", []string{"--region="}},
+		{"no host's region", "--region", []string{"--region=US_EAST"}},
+		{"no domain", "--domain", []string{"--domain=a b"}},
+		{"empty part of a domain", "--domain", []string{"--domain=lambda..test"}},
+		{"memory for no function", "--memory", []string{"--memory=127"}},
+		{"negative window", "--pending-window", []string{"--pending-window=-1s"}},
+		{"negative drain", "--drain-timeout", []string{"--drain-timeout=-1s"}},
+		{"no image folder", "--image-folder", []string{"--image-folder=/nowhere/images"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := pflag.NewFlagSet("serve", pflag.ContinueOnError)
@@ -71,16 +80,18 @@ func TestConfigRefusals(t *testing.T) {
 }
 
 func TestConfigUnknownKey(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lambdad.yaml")
-	if err := os.WriteFile(path, []byte("regoin: eu-west-1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	addConfigFlags(f)
-	if err := f.Parse([]string{"--config", path}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := loadConfig(f); err == nil || !strings.Contains(err.Error(), "regoin") {
-		t.Errorf("error %v, want one that names the key", err)
+	for _, key := range []string{"regoin", "config"} { // a file does not name another
+		path := filepath.Join(t.TempDir(), "lambdad.yaml")
+		if err := os.WriteFile(path, []byte(key+": eu-west-1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+		addConfigFlags(f)
+		if err := f.Parse([]string{"--config", path}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadConfig(f); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", key)) {
+			t.Errorf("%s: error %v, want one that names the key", key, err)
+		}
 	}
 }

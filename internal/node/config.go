@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -28,6 +30,12 @@ const (
 
 // scalingRateMax: more new environments in 10 seconds no host makes.
 const scalingRateMax = 1_000_000
+
+// memoryLeastMiB is the memory of the smallest function. Source: Lambda developer guide, "Configure Lambda function memory".
+const memoryLeastMiB = 128
+
+// label is one part of a host name, which regions and our own domain become.
+var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // Config is everything `lambdad serve` can be told. The koanf tags are the names in
 // the configuration file; flags use the same names, the environment LAMBDAD_
@@ -142,8 +150,14 @@ func (c *Config) Check() error {
 	oneOf("egress", c.Egress, "auto", "on", "off")
 	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
 	oneOf("log-format", c.LogFormat, "text", "json")
-	if c.Region == "" || strings.ContainsAny(c.Region, " /:") {
+	if !label.MatchString(c.Region) {
 		errs = append(errs, fmt.Errorf("--region is %q: use an AWS region name such as us-east-1", c.Region))
+	}
+	for _, part := range strings.Split(c.Domain, ".") {
+		if !label.MatchString(part) {
+			errs = append(errs, fmt.Errorf("--domain is %q: use a domain in lower case", c.Domain))
+			break
+		}
 	}
 	if c.Concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--concurrency is %d: it must be at least 1", c.Concurrency))
@@ -157,8 +171,11 @@ func (c *Config) Check() error {
 	if _, err := destination.ParseEndpoints(c.Endpoint); err != nil {
 		errs = append(errs, fmt.Errorf("--endpoint: %w", err))
 	}
-	if c.MemoryMiB < 0 {
-		errs = append(errs, fmt.Errorf("--memory is %d: it must be 0 (automatic) or a number of MiB", c.MemoryMiB))
+	if c.MemoryMiB != 0 && c.MemoryMiB < memoryLeastMiB {
+		errs = append(errs, fmt.Errorf("--memory is %d: it must be 0 (automatic) or at least %d MiB, what the smallest function has", c.MemoryMiB, memoryLeastMiB))
+	}
+	if c.PendingWindow < 0 || c.DrainTimeout < 0 {
+		errs = append(errs, fmt.Errorf("--pending-window is %v, --drain-timeout is %v: neither may be below 0", c.PendingWindow, c.DrainTimeout))
 	}
 	if c.CredentialsTTL < 15*time.Minute+time.Minute {
 		// An environment is leased only if its credentials outlive the function's timeout.
@@ -166,6 +183,11 @@ func (c *Config) Check() error {
 	}
 	if c.ImageFolder != "" && !filepath.IsAbs(c.ImageFolder) {
 		errs = append(errs, fmt.Errorf("--image-folder is %q: use an absolute path", c.ImageFolder))
+	}
+	if c.ImageFolder != "" {
+		if _, err := os.ReadDir(c.ImageFolder); err != nil {
+			errs = append(errs, fmt.Errorf("--image-folder: %w", err))
+		}
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
