@@ -115,7 +115,7 @@ var kinds = map[string]string{
 
 // numbers are the words and the kinds that stand for a number.
 var numbers = map[string]bool{
-	"timestamp": true, "create-time": true, "too-new-log-event-start-index": true,
+	"timestamp": true, "create-time": true, "last-updated-time": true, "too-new-log-event-start-index": true,
 	"<code-size>": true, "<remaining-time-in-millis>": true, "<deadline:1>": true, "<deadline:2>": true,
 }
 

@@ -8,13 +8,14 @@ import (
 	"unicode/utf8"
 
 	api "github.com/lambdad/lambdad/internal/api/logs"
+	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/wire"
 )
 
-// Authorizer decides whether the caller may do an action on resources. It
+// Authorizer decides whether the caller may do an action on a resource. It
 // returns the fault to answer, nil to go on.
 type Authorizer interface {
-	Authorize(ctx context.Context, call *wire.Call, action string, resources []string, conditions map[string][]string) error
+	AuthorizeAccess(ctx context.Context, call *wire.Call, access iam.Access) error
 }
 
 // anyResource is the resource of actions that have none.
@@ -32,6 +33,17 @@ func (c *control) authorizeCall(ctx context.Context, call *wire.Call, operation 
 	if c.authorize == nil {
 		return c.beforeValidation(in)
 	}
+	policies, err := c.logs.Policies(ctx, scopeOf(call))
+	if err != nil {
+		return fault(err)
+	}
+	may := func(action string, d demand) error {
+		access := iam.Access{Action: action, Resource: d.resource, Conditions: d.conditions}
+		for _, p := range policies {
+			access.ResourcePolicies = append(access.ResourcePolicies, p.Document)
+		}
+		return c.authorize.AuthorizeAccess(ctx, call, access)
+	}
 	for _, d := range c.demands(call, in) {
 		if d.group != "" {
 			if g, err := c.logs.Group(ctx, scopeOf(call), d.group); err == nil {
@@ -40,15 +52,14 @@ func (c *control) authorizeCall(ctx context.Context, call *wire.Call, operation 
 				}
 			}
 		}
-		if err := c.authorize.Authorize(ctx, call, "logs:"+operation, []string{d.resource}, d.conditions); err != nil {
+		if err := may("logs:"+operation, d); err != nil {
 			return err
 		}
 	}
 	// Source: API reference, CreateLogGroup, tags: who creates a tagged group must be
 	// allowed to tag it.
 	if create, ok := in.(*api.CreateLogGroupRequest); ok && len(create.Tags) > 0 {
-		d := c.onTags(call, value(create.LogGroupName), create.Tags, nil)
-		if err := c.authorize.Authorize(ctx, call, "logs:TagResource", []string{d.resource}, d.conditions); err != nil {
+		if err := may("logs:TagResource", c.onTags(call, value(create.LogGroupName), create.Tags, nil)); err != nil {
 			return err
 		}
 	}

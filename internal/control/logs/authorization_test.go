@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/lambdad/lambdad/internal/iam"
 	"github.com/lambdad/lambdad/internal/wire"
 )
 
@@ -16,10 +17,13 @@ type asked struct {
 	deny bool
 }
 
-func (a *asked) Authorize(_ context.Context, _ *wire.Call, action string, resources []string, conditions map[string][]string) error {
+func (a *asked) AuthorizeAccess(_ context.Context, _ *wire.Call, access iam.Access) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.last = fmt.Sprint(action, " ", resources, " ", conditions)
+	a.last = fmt.Sprint(access.Action, " [", access.Resource, "] ", access.Conditions)
+	if n := len(access.ResourcePolicies); n > 0 {
+		a.last += fmt.Sprint(" ", n, " policies")
+	}
 	if a.deny {
 		return wire.NewFault(400, "AccessDeniedException", "denied")
 	}

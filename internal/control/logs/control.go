@@ -79,6 +79,10 @@ func (c *control) handlers() api.Handlers {
 		DescribeSubscriptionFilters: c.describeSubscriptionFilters,
 		DeleteSubscriptionFilter:    c.deleteSubscriptionFilter,
 
+		PutResourcePolicy:        c.putResourcePolicy,
+		DescribeResourcePolicies: c.describeResourcePolicies,
+		DeleteResourcePolicy:     c.deleteResourcePolicy,
+
 		CreateExportTask:     c.createExportTask,
 		DescribeExportTasks:  describeExportTasks,
 		CancelExportTask:     cancelExportTask,
@@ -152,13 +156,16 @@ func fault(err error) error {
 		return api.NewResourceNotFoundException("The specified metric filter does not exist.")
 	case errors.Is(err, logs.ErrSubscriptionNotFound):
 		return api.NewResourceNotFoundException("The specified subscription filter does not exist.")
+	case errors.Is(err, logs.ErrPolicyNotFound):
+		return api.NewResourceNotFoundException("The specified resource policy does not exist.")
 	case errors.Is(err, logs.ErrDefinitionNotFound):
 		return api.NewResourceNotFoundException("The specified query definition does not exist.")
 	case errors.Is(err, logs.ErrGroupExists):
 		return api.NewResourceAlreadyExistsException("The specified log group already exists")
 	case errors.Is(err, logs.ErrStreamExists):
 		return api.NewResourceAlreadyExistsException("The specified log stream already exists")
-	case errors.Is(err, logs.ErrTooManyFilters), errors.Is(err, logs.ErrTooManyDefinitions), errors.Is(err, logs.ErrTooManySubscriptions):
+	case errors.Is(err, logs.ErrTooManyFilters), errors.Is(err, logs.ErrTooManyDefinitions), errors.Is(err, logs.ErrTooManySubscriptions),
+		errors.Is(err, logs.ErrTooManyPolicies):
 		return api.NewLimitExceededException("Resource limit exceeded.")
 	case errors.Is(err, logs.ErrBadToken):
 		return invalid(badToken)

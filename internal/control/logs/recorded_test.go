@@ -153,6 +153,22 @@ var scenarios = map[string]func(h *house) object{
 		h.must("CreateLogGroup", object{"logGroupName": "g"})
 		return object{"start-query": h.ask("StartQuery", object{"logGroupName": "g", "startTime": 1767222000, "endTime": 1767225600, "queryString": "fields @timestamp, @message | limit 20"})}
 	},
+	"logs_resource_policies::TestResourcePolicies::test_describe_resource_policies": func(h *house) object {
+		for i := range 3 {
+			h.must("PutResourcePolicy", object{"policyName": fmt.Sprint("p", i), "policyDocument": route53(`"route53.amazonaws.com"`, "log_arn")})
+		}
+		got := h.policies("DescribeResourcePolicies", object{})
+		return object{"describe-resource-policies": got, "policies": got["resourcePolicies"]}
+	},
+	"logs_resource_policies::TestResourcePolicies::test_put_resource_policy": func(h *house) object {
+		return object{"put-resource-policy": h.policies("PutResourcePolicy", object{"policyName": "p", "policyDocument": route53(`["route53.amazonaws.com"]`, "arn:aws:logs:us-east-1:111111111111:log-group:g:*")})}
+	},
+	"logs_resource_policies::TestResourcePoliciesLimits::test_put_resource_policy_limit_exceeded": func(h *house) object {
+		for i := range 10 {
+			h.must("PutResourcePolicy", object{"policyName": fmt.Sprint("p", i), "policyDocument": route53(`"route53.amazonaws.com"`, "log_arn")})
+		}
+		return object{"error-limit-exceeded": h.ask("PutResourcePolicy", object{"policyName": "p", "policyDocument": route53(`"route53.amazonaws.com"`, "log_arn")})}
+	},
 	"logs_streams::TestLogsStreams::test_create_and_delete_log_stream": func(h *house) object {
 		h.stream("g", "s")
 		return object{"describe-log-streams-after-create": h.ask("DescribeLogStreams", object{"logGroupName": "g"})}
@@ -169,7 +185,10 @@ var notBuilt = []recorded.Exception{
 	{Case: "^logs_delivery::", Label: "^(get|put|describe)-", Reason: "deliveries are of services that are not here"},
 	{Case: "^logs_destinations::", Label: "^put-", Reason: "destinations are Kinesis streams, which are not here"},
 	{Case: "^logs_export_tasks::", Label: "with-logs", Reason: "exports go to S3, which is not here"},
-	{Case: "^logs_resource_policies::", Reason: "resource policies let other AWS services write logs, and none does here yet"},
+}
+
+func route53(service, resource string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Sid":"Route53LogsToCloudWatchLogs","Effect":"Allow","Principal":{"Service":` + service + `},"Action":"logs:PutLogEvents","Resource":"` + resource + `"}]}`
 }
 
 func filter(group, name, pattern, value string) object {

@@ -39,6 +39,9 @@ var (
 	ErrSubscriptionNotFound = errors.New("logs: subscription filter not found")
 	ErrTooManySubscriptions = errors.New("logs: too many subscription filters")
 
+	ErrPolicyNotFound  = errors.New("logs: resource policy not found")
+	ErrTooManyPolicies = errors.New("logs: too many resource policies")
+
 	ErrDefinitionNotFound = errors.New("logs: query definition not found")
 	ErrTooManyDefinitions = errors.New("logs: too many query definitions")
 
@@ -79,6 +82,8 @@ type Logs struct {
 
 	seed  maphash.Seed
 	turns [turnsMax]sync.Mutex // of those who write to one stream, by its key's hash
+
+	policing sync.Mutex // of those who change resource policies
 
 	subscribed  atomic.Pointer[subscribers] // nil until they are needed
 	subscribing sync.Mutex                  // of those who change them
