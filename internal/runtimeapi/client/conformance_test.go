@@ -217,13 +217,34 @@ var behaviours = []struct {
 		p := start(t, l, l.handler("env"), "MINE=été")
 		for name, want := range map[string]string{
 			"MINE": `"été"`, "AWS_EXECUTION_ENV": `"AWS_Lambda_` + l.runtime + `"`, "_HANDLER": `"` + l.handler("env") + `"`,
-			"AWS_LAMBDA_FUNCTION_NAME": `"fn"`, "ABSENT": "null",
+			"AWS_LAMBDA_FUNCTION_NAME": `"fn"`, "ABSENT": "null", "LC_ALL": "null",
 		} {
 			equalJSON(t, p.value(`"`+name+`"`), want)
 		}
 	}},
+	{"trace variable", testTraceVariable},
 	{"text log", testTextLog},
 	{"JSON log", testJSONLog},
+}
+
+// testTraceVariable: Java has the variable before java17 only, the others always; it goes with its invoke.
+func testTraceVariable(t *testing.T, l language) {
+	runtimes := []string{l.runtime}
+	if l.name == "java" {
+		runtimes = append(runtimes, "java11")
+	}
+	for _, runtime := range runtimes {
+		l.runtime = runtime
+		p := start(t, l, l.handler("env"))
+		inv := invocation(`"_X_AMZN_TRACE_ID"`)
+		inv.TraceID = "Root=1-5759e988-bd862e3fe1be46a994272793"
+		want := `"` + inv.TraceID + `"`
+		if runtime == "java17" {
+			want = "null"
+		}
+		equalJSON(t, string(p.send(inv).Payload), want)
+		equalJSON(t, p.value(`"_X_AMZN_TRACE_ID"`), "null")
+	}
 }
 
 func equalJSON(t *testing.T, got, want string) {

@@ -13,7 +13,14 @@ import java.io.PrintStream;
  * these classes: loading what stands behind them takes longer than all of the rest.
  */
 public final class Main {
+    /** Before java17 the trace is in the environment, too (Lambda developer guide, "Defined runtime environment variables"). */
+    private static final boolean TRACE_VARIABLE = older(String.valueOf(System.getenv("AWS_EXECUTION_ENV")));
+
     private Main() {}
+
+    private static boolean older(String runtime) {
+        return runtime.startsWith("AWS_Lambda_java8") || runtime.equals("AWS_Lambda_java11");
+    }
 
     public static void main(String[] args) throws Exception {
         System.setOut(lines(FileDescriptor.out));
@@ -22,6 +29,7 @@ public final class Main {
         Handler handler = null;
         Fault fault = null;
         try {
+            Environment.hideLocale();
             try {
                 handler = Handler.load(String.valueOf(System.getenv("_HANDLER")));
             } catch (Fault f) {
@@ -54,6 +62,9 @@ public final class Main {
             System.setProperty("com.amazonaws.xray.traceHeader", trace);
         } else {
             System.clearProperty("com.amazonaws.xray.traceHeader");
+        }
+        if (TRACE_VARIABLE) {
+            Environment.set("_X_AMZN_TRACE_ID", trace);
         }
         Log.begin(id, request.header("lambda-runtime-aws-tenant-id"));
         byte[] response;
