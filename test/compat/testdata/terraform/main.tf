@@ -99,6 +99,40 @@ resource "aws_cloudwatch_log_metric_filter" "errors" {
   }
 }
 
+resource "aws_cloudwatch_log_stream" "extra" {
+  name           = "extra"
+  log_group_name = aws_cloudwatch_log_group.fn.name
+}
+
+resource "aws_cloudwatch_log_resource_policy" "dns" {
+  policy_name     = "dns"
+  policy_document = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Principal = { Service = "route53.amazonaws.com" }, Action = "logs:PutLogEvents", Resource = "*" }]
+  })
+}
+
+resource "aws_cloudwatch_query_definition" "slow" {
+  name            = "slow-${var.description}"
+  log_group_names = [aws_cloudwatch_log_group.fn.name]
+  query_string    = "filter @type = \"REPORT\" | stats max(@duration)"
+}
+
+resource "aws_lambda_permission" "logs" {
+  function_name = aws_lambda_function.steady.function_name
+  action        = "lambda:InvokeFunction"
+  principal     = "logs.amazonaws.com"
+  source_arn    = "${aws_cloudwatch_log_group.fn.arn}:*"
+}
+
+resource "aws_cloudwatch_log_subscription_filter" "errors" {
+  name            = "errors"
+  log_group_name  = aws_cloudwatch_log_group.fn.name
+  filter_pattern  = "ERROR ${var.greeting}"
+  destination_arn = aws_lambda_function.steady.arn
+  depends_on      = [aws_lambda_permission.logs]
+}
+
 resource "aws_lambda_function" "fn" {
   function_name    = "tf-fn"
   description      = var.description
