@@ -59,7 +59,7 @@ func (c *Control) createAlias(ctx context.Context, call *wire.Call, in *api.Crea
 		}
 		writes := []store.Write{w}
 		if s.Alias != "" {
-			writes = append(writes, iam.Drop(iam.AliasKey(s.Alias), store.Condition{}))
+			writes = append(writes, iam.Drop(iam.AliasKey(s.Alias), store.Unconditional()))
 		}
 		s.Alias = alias
 		return writes, nil
@@ -73,7 +73,7 @@ func (c *Control) deleteAlias(ctx context.Context, call *wire.Call, in *api.Dele
 			return nil, noSuch("The account alias with name %s cannot be found.", alias)
 		}
 		s.Alias = ""
-		return []store.Write{iam.Drop(iam.AliasKey(alias), store.Condition{})}, nil
+		return []store.Write{iam.Drop(iam.AliasKey(alias), store.Unconditional())}, nil
 	})
 }
 
