@@ -333,7 +333,7 @@ func (l *lots) fill(ctx context.Context, lt *lot) {
 	b, err := l.opts.park(parkCtx, lt.runtime, lt.started)
 	unsupported := errors.Is(err, sandbox.ErrUnsupported)
 	if err != nil && !unsupported && ctx.Err() == nil {
-		l.opts.log.Warn("a sandbox could not be parked", "runtime", lt.runtime.Key, "isolation", lt.runtime.Isolation, "error", err)
+		l.opts.log.Warn("a sandbox could not be parked", "runtime", lt.runtime.Version, "isolation", lt.runtime.Isolation, "error", err)
 		// The place stays reserved for the pause, so that a broken host is not asked in a loop.
 		select {
 		case <-ctx.Done():
