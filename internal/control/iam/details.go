@@ -139,7 +139,7 @@ func groupDetail(g *iam.Group) api.GroupDetail {
 func (c *Control) roleDetail(ctx context.Context, r *iam.Role) (api.RoleDetail, error) {
 	out := api.RoleDetail{
 		Path: &r.Path, RoleName: &r.Name, RoleId: &r.ID, Arn: wire.Ptr(r.ARN()), CreateDate: &r.Created,
-		AssumeRolePolicyDocument: encodeDocument(c.auth.Trust(r)), InstanceProfileList: []api.InstanceProfile{},
+		AssumeRolePolicyDocument: c.trustShape(r), InstanceProfileList: []api.InstanceProfile{},
 		RolePolicyList: inlineDetails(&r.Grants), AttachedManagedPolicies: attachedShapes(&r.Grants),
 		PermissionsBoundary: boundaryShape(r.Boundary), Tags: append([]api.Tag{}, tagShapes(r.Tags)...), RoleLastUsed: &api.RoleLastUsed{},
 	}

@@ -1,7 +1,9 @@
 package iam_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -157,6 +159,37 @@ func TestRoleReadsBackWhatWasWritten(t *testing.T) {
 	}
 	if id, _ := r["RoleId"].(string); len(id) != 21 || !strings.HasPrefix(id, "AROA") {
 		t.Errorf("id %q", id)
+	}
+}
+
+// CreateRole answers a trust policy as it was given; all others tell who is trusted.
+func TestTrustReadsBack(t *testing.T) {
+	h := open(t)
+	given := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["000000000000"],"Service":["ec2.amazonaws.com"]},"Action":["sts:AssumeRole"]}]}`
+	read := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:root","Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
+	document := func(text string) any {
+		var v any
+		if err := json.Unmarshal([]byte(text), &v); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	created, _ := h.IAM("CreateRole", params{"RoleName": "r", "AssumeRolePolicyDocument": given})["Role"].(object)
+	got, _ := h.IAM("GetRole", params{"RoleName": "r"})["Role"].(object)
+	roles, _ := h.IAM("ListRoles", nil)["Roles"].([]any)
+	details, _ := h.IAM("GetAccountAuthorizationDetails", params{"Filter.member.1": "Role"})["RoleDetailList"].([]any)
+	for _, test := range []struct {
+		role any
+		want string
+	}{{created, given}, {got, read}, {roles[0], read}, {details[0], read}} {
+		if doc := test.role.(object)["AssumeRolePolicyDocument"]; !reflect.DeepEqual(doc, document(test.want)) {
+			t.Errorf("%v, want %s", doc, test.want)
+		}
+	}
+	h.IAM("CreateServiceLinkedRole", params{"AWSServiceName": "ecs.amazonaws.com"})
+	linked, _ := h.IAM("GetRole", params{"RoleName": "AWSServiceRoleForECS"})["Role"].(object)
+	if doc := linked["AssumeRolePolicyDocument"]; !reflect.DeepEqual(doc, document(`{"Version":"2012-10-17","Statement":[{"Action":"sts:AssumeRole","Effect":"Allow","Principal":{"Service":"ecs.amazonaws.com"}}]}`)) {
+		t.Errorf("%v", doc)
 	}
 }
 

@@ -95,6 +95,7 @@ func (c *Control) createRole(ctx context.Context, call *wire.Call, in *api.Creat
 	out := c.roleShape(r)
 	// CreateRole answers without the duration, as recorded, but with the tags.
 	out.MaxSessionDuration, out.Tags, out.PermissionsBoundary = nil, tagShapes(r.Tags), boundaryShape(r.Boundary)
+	out.AssumeRolePolicyDocument = encodeDocument(r.Trust) // as given, as recorded
 	return &api.CreateRoleResponse{Role: out}, nil
 }
 
@@ -102,8 +103,13 @@ func (c *Control) createRole(ctx context.Context, call *wire.Call, in *api.Creat
 func (c *Control) roleShape(r *iam.Role) *api.Role {
 	return &api.Role{
 		Path: &r.Path, RoleName: &r.Name, RoleId: &r.ID, Arn: wire.Ptr(r.ARN()), CreateDate: &r.Created,
-		AssumeRolePolicyDocument: encodeDocument(c.auth.Trust(r)), Description: present(r.Description), MaxSessionDuration: &r.MaxSessionSeconds,
+		AssumeRolePolicyDocument: c.trustShape(r), Description: present(r.Description), MaxSessionDuration: &r.MaxSessionSeconds,
 	}
+}
+
+// trustShape is a role's trust policy as every operation but CreateRole answers it.
+func (c *Control) trustShape(r *iam.Role) *string {
+	return encodeDocument(policy.TrustAsRead(c.auth.Trust(r)))
 }
 
 func (c *Control) wholeRole(r *iam.Role) *api.Role {

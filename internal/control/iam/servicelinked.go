@@ -70,7 +70,7 @@ func (c *Control) createServiceLinkedRole(ctx context.Context, call *wire.Call, 
 		return nil, err
 	}
 	out := c.roleShape(r)
-	out.MaxSessionDuration, out.Description = nil, nil
+	out.MaxSessionDuration, out.Description, out.AssumeRolePolicyDocument = nil, nil, encodeDocument(r.Trust)
 	return &api.CreateServiceLinkedRoleResponse{Role: out}, nil
 }
 
