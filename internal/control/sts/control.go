@@ -42,7 +42,7 @@ func Handlers(auth *iam.Authority) api.Handlers {
 	c := &Control{auth: auth}
 	return api.Handlers{
 		Authorize: c.authorize, AssumeRole: c.assumeRole, GetCallerIdentity: c.getCallerIdentity, GetSessionToken: c.getSessionToken,
-		GetFederationToken: c.getFederationToken, GetAccessKeyInfo: c.getAccessKeyInfo,
+		GetFederationToken: c.getFederationToken, GetAccessKeyInfo: c.getAccessKeyInfo, DecodeAuthorizationMessage: c.decodeAuthorizationMessage,
 	}
 }
 
@@ -58,6 +58,11 @@ func (c *Control) getAccessKeyInfo(_ context.Context, _ *wire.Call, in *api.GetA
 		return nil, invalid("Invalid Access Key ID: %s", text(in.AccessKeyId))
 	}
 	return &api.GetAccessKeyInfoResponse{Account: wire.Ptr(string(account))}, nil
+}
+
+// decodeAuthorizationMessage knows no message: services that encode why they refuse (EC2) are not here.
+func (c *Control) decodeAuthorizationMessage(context.Context, *wire.Call, *api.DecodeAuthorizationMessageRequest) (*api.DecodeAuthorizationMessageResponse, error) {
+	return nil, api.NewInvalidAuthorizationMessageException("Message is not valid")
 }
 
 func (c *Control) assumeRole(ctx context.Context, call *wire.Call, in *api.AssumeRoleRequest) (*api.AssumeRoleResponse, error) {

@@ -113,6 +113,17 @@ func TestCallerIdentity(t *testing.T) {
 	}
 }
 
+func TestDecodeAuthorizationMessage(t *testing.T) {
+	h := open(t)
+	bob := newUser(t, h, "bob")
+	if got := codeOf(h.STS("DecodeAuthorizationMessage", params{"EncodedMessage": "made-up"})); got != "InvalidAuthorizationMessageException" {
+		t.Error(got)
+	}
+	if got := codeOf(h.As(bob, "sts", "DecodeAuthorizationMessage", params{"EncodedMessage": "made-up"})); got != "AccessDenied" {
+		t.Error(got)
+	}
+}
+
 func TestAssumeRole(t *testing.T) {
 	h := open(t)
 	bob, eve := newUser(t, h, "bob"), newUser(t, h, "eve")
