@@ -17,8 +17,11 @@ func CheckWrites(writes []Write) error {
 	}
 	for i := range writes {
 		w := &writes[i]
-		if w.Kind > WriteCheck {
+		if w.Kind > WriteErase {
 			return fmt.Errorf("store: write kind %d is not known", w.Kind)
+		}
+		if w.Kind == WriteErase && w.If != Unconditional() {
+			return fmt.Errorf("store: erasing %q has a condition", w.Key)
 		}
 		if w.Key == "" {
 			return fmt.Errorf("store: write without a key")

@@ -113,6 +113,9 @@ const (
 	WriteDelete
 	// WriteCheck changes nothing and only demands its condition.
 	WriteCheck
+	// WriteErase is a WriteDelete without a condition, for who knows that the record is there: nobody looks, which is
+	// much of what deleting costs. Watches are told of it even if nothing was there.
+	WriteErase
 )
 
 // Write is one part of a commit. A commit holds at most one Write a key.

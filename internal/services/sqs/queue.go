@@ -229,14 +229,14 @@ func (s *Service) content(ctx context.Context, id string, sequence flow.Sequence
 	return decodeContent(all, s.vault, id)
 }
 
-// removal is the writes that take a message off the disk.
+// removal is the writes that take a message off the disk. Its records are there, but for the delivery of one that was never noted.
 func (q *queue) removal(sequence flow.Sequence, parts int) []store.Write {
 	writes := []store.Write{
-		{Kind: store.WriteDelete, Key: placeKey(q.id, sequence)},
-		{Kind: store.WriteDelete, Key: deliveryKey(q.id, sequence)},
+		{Kind: store.WriteErase, Key: placeKey(q.id, sequence)},
+		{Kind: store.WriteErase, Key: deliveryKey(q.id, sequence)},
 	}
 	for part := range parts {
-		writes = append(writes, store.Write{Kind: store.WriteDelete, Key: contentKey(q.id, sequence, part)})
+		writes = append(writes, store.Write{Kind: store.WriteErase, Key: contentKey(q.id, sequence, part)})
 	}
 	return writes
 }

@@ -103,12 +103,14 @@ func (s *Store) apply(w *store.Write) (store.Change, bool) {
 			s.keys = slices.Insert(s.keys, i, w.Key)
 		}
 		return store.Change{Kind: store.WritePut, Record: r}, true
-	case store.WriteDelete:
-		if !exists {
+	case store.WriteDelete, store.WriteErase:
+		if !exists && w.Kind == store.WriteDelete {
 			return store.Change{}, false
 		}
-		delete(s.records, w.Key)
-		s.keys = slices.Delete(s.keys, i, i+1)
+		if exists {
+			delete(s.records, w.Key)
+			s.keys = slices.Delete(s.keys, i, i+1)
+		}
 		return store.Change{Kind: store.WriteDelete, Record: store.Record{Key: w.Key, Revision: s.revision}}, true
 	default:
 		return store.Change{}, false

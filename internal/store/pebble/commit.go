@@ -85,8 +85,8 @@ func (s *Store) stage(b *pebble.Batch, writes []store.Write) (store.Revision, er
 	exists := make([]bool, len(writes))
 	for i := range writes {
 		w := &writes[i]
-		if w.Kind == store.WritePut && w.If == store.Unconditional() {
-			continue
+		if w.Kind == store.WriteErase || w.Kind == store.WritePut && w.If == store.Unconditional() {
+			continue // without a look at the disk, while all other commits wait
 		}
 		r, found, err := s.current(w.Key)
 		if err != nil {
@@ -110,11 +110,12 @@ func (s *Store) stage(b *pebble.Batch, writes []store.Write) (store.Revision, er
 			putRecord(b, w, revision)
 			entry = appendChange(entry, w.Kind, w.Key, w.Value)
 			change.Record.Value = entry[len(entry)-len(w.Value) : len(entry) : len(entry)]
-		case w.Kind == store.WriteDelete && exists[i]:
+		case w.Kind == store.WriteErase || w.Kind == store.WriteDelete && exists[i]:
+			change.Kind = store.WriteDelete
 			if err := b.Delete(recordKey(w.Key), nil); err != nil {
 				return 0, err
 			}
-			entry = appendChange(entry, w.Kind, w.Key, nil)
+			entry = appendChange(entry, change.Kind, w.Key, nil)
 		default:
 			continue
 		}

@@ -16,6 +16,7 @@ var watchTests = map[string]func(e *env){
 	"replay then follow":  watchReplayFollow,
 	"no gaps under load":  watchNoGaps,
 	"deletes":             watchDeletes,
+	"erasures":            watchErasures,
 	"context ends":        watchContextEnds,
 	"slow consumer":       watchSlowConsumer,
 	"compacted":           watchCompacted,
@@ -133,6 +134,28 @@ func watchDeletes(e *env) {
 	e.commit(put("d/end", ""))
 	if c := e.next(changes); c.Record.Key != "d/end" {
 		e.Fatalf("deleting nothing was told: %+v", c)
+	}
+}
+
+func watchErasures(e *env) {
+	e.commit(put("e/a", "1"))
+	from := e.revision()
+	changes := e.watch("e/", from)
+	r := e.commit(store.Write{Kind: store.WriteErase, Key: "e/a"})
+	never := e.commit(store.Write{Kind: store.WriteErase, Key: "e/never"})
+	if _, err := e.s.Get(e.ctx, "e/a"); !errors.Is(err, store.ErrNotFound) {
+		e.Fatalf("an erased record is there: %v", err)
+	}
+	for _, told := range []<-chan store.Change{changes, e.watch("e/", from)} { // as it happens, and from the log
+		if c := e.next(told); c.Kind != store.WriteDelete || c.Record.Key != "e/a" || c.Record.Value != nil || c.Record.Revision != r {
+			e.Fatalf("erasing told as %+v", c)
+		}
+		if c := e.next(told); c.Kind != store.WriteDelete || c.Record.Key != "e/never" || c.Record.Revision != never {
+			e.Fatalf("erasing nothing told as %+v", c)
+		}
+	}
+	if _, err := e.s.Commit(e.ctx, store.Write{Kind: store.WriteErase, Key: "e/a", If: store.IfExists()}); err == nil {
+		e.Error("erasing with a condition went through")
 	}
 }
 
