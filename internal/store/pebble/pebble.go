@@ -15,6 +15,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -232,7 +234,8 @@ func (s *Store) fail(err error) error {
 }
 
 // engineLog passes on what an operator must know. Fatalf is the engine's last
-// word before it would leave its state inconsistent: dying there is safe.
+// word before it would leave its state inconsistent, or when it reads what was not
+// written: dying there is safe. An operator is told in a line, not by the stacks of a panic.
 type engineLog struct{ log *slog.Logger }
 
 func (engineLog) Infof(string, ...any) {}
@@ -242,5 +245,7 @@ func (l engineLog) Errorf(format string, args ...any) {
 }
 
 func (l engineLog) Fatalf(format string, args ...any) {
-	panic("store engine: " + fmt.Sprintf(format, args...))
+	what, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n") // stack traces follow
+	l.log.Error("the store's files are damaged or cannot be written: lambdad stops; if it does not start again, put a copy of the data folder in place", "error", what)
+	os.Exit(1)
 }
