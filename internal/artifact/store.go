@@ -16,13 +16,16 @@ import (
 	"time"
 )
 
+// SweepGrace: what was put more recently is never swept, since its record may not be written yet.
+const SweepGrace = time.Hour
+
 // Options of a Store; a zero field takes the default beside it.
 type Options struct {
 	ZipBytesMax      int64         // ZipBytesMax
 	UnzippedBytesMax int64         // UnzippedBytesMax
 	FilesMax         int           // FilesMax
 	UnpackParallel   int           // one for each CPU, at most 4: bounds memory (some 100 MiB each at worst) and disk traffic
-	SweepGrace       time.Duration // 1 h: what was put more recently is never swept
+	SweepGrace       time.Duration // SweepGrace
 	FreeBytesMin     int64         // FreeBytesMin
 }
 
@@ -74,7 +77,7 @@ func Open(dir string, o Options) (*Store, error) {
 			unzippedBytesMax: orDefault(o.UnzippedBytesMax, UnzippedBytesMax),
 			filesMax:         orDefault(o.FilesMax, FilesMax),
 		},
-		grace:     orDefault(o.SweepGrace, time.Hour),
+		grace:     orDefault(o.SweepGrace, SweepGrace),
 		unpacking: make(chan struct{}, parallel),
 		slots:     make(map[Digest]*slot),
 

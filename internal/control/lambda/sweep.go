@@ -21,21 +21,44 @@ func (c *Control) maybeGarbage() {
 	}
 }
 
+// sweepTimes says when to look for packages that no record names.
+type sweepTimes struct {
+	again time.Time // when what the last sweep spared as too new is old enough
+}
+
+func (s *sweepTimes) due(now time.Time, noted bool) bool {
+	switch {
+	case noted:
+		s.again = now.Add(artifact.SweepGrace)
+	case s.again.IsZero() || now.Before(s.again):
+		return false
+	default:
+		s.again = time.Time{}
+	}
+	return true
+}
+
 // sweepLoop removes packages that no record names: once at the start, for what an
-// earlier process left, and then when something was removed or replaced.
+// earlier process left, and then when something was removed or replaced, and once more for what was too new.
 func (c *Control) sweepLoop(ctx context.Context) {
 	c.maybeGarbage()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	var times sweepTimes
 	for {
+		var now time.Time
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case now = <-tick.C:
 		}
+		noted := false
 		select {
 		case <-c.garbage:
+			noted = true
 		default:
+		}
+		if !times.due(now, noted) {
 			continue
 		}
 		removed, err := c.sweep(ctx)
