@@ -81,7 +81,7 @@ func (l *Logs) outgoingWrites(ctx context.Context, s Scope, g Group, stream stri
 type deliverer struct {
 	logs  *Logs
 	send  func(context.Context, *Delivery) error
-	again map[string]retry // by key
+	again map[string]retry // by the subscription's key: one that fails holds up its own alone
 }
 
 type retry struct {
@@ -100,13 +100,14 @@ func (l *Logs) Deliver(send func(context.Context, *Delivery) error) {
 				l.log.Warn("deliveries of subscription filters wait for the store", "error", err)
 				left = true
 			}
+			more := l.outgoing
 			var later <-chan time.Time
-			if left {
-				later = time.After(deliverAgainFirst)
+			if left { // looking at all of it for each event that comes would cost more with each
+				more, later = nil, time.After(deliverAgainFirst)
 			}
 			select {
 			case <-ctx.Done():
-			case <-l.outgoing:
+			case <-more:
 			case <-later:
 			}
 		}
@@ -121,21 +122,21 @@ func (d *deliverer) pass(ctx context.Context) (left bool, err error) {
 			return nil
 		}
 		_, err := d.logs.store.Commit(ctx, done...)
-		for _, w := range done {
-			delete(d.again, w.Key)
-		}
 		done = nil
 		return err
 	}
 	err = d.logs.each(ctx, outgoingPrefix, "", func(r store.Record) (bool, error) {
 		now := d.logs.now()
-		if d.again[r.Key].at.After(now) {
-			left = true
+		var o outgoing
+		if err := json.Unmarshal(r.Value, &o); err != nil { // it must not hold up all others
+			d.logs.log.Error("a subscription filter's delivery cannot be read and is dropped", "key", r.Key, "error", err)
+			done = append(done, store.Write{Kind: store.WriteErase, Key: r.Key})
 			return ctx.Err() == nil, nil
 		}
-		var o outgoing
-		if err := json.Unmarshal(r.Value, &o); err != nil {
-			return false, fmt.Errorf("decode a delivery %s: %w", r.Key, err)
+		to := subscriptionKey(o.Scope, o.GroupID, o.Name)
+		if d.again[to].at.After(now) {
+			left = true
+			return ctx.Err() == nil, nil
 		}
 		if err := d.deliver(ctx, &o); err != nil {
 			if ctx.Err() != nil {
@@ -143,13 +144,14 @@ func (d *deliverer) pass(ctx context.Context) (left bool, err error) {
 			}
 			if !errors.Is(err, ErrUndeliverable) && now.Sub(time.UnixMilli(o.Since)) < deliverFor {
 				left = true
-				pause := max(d.again[r.Key].pause, deliverAgainFirst)
-				d.again[r.Key] = retry{at: now.Add(pause), pause: min(2*pause, deliverAgainMax)}
+				pause := max(d.again[to].pause, deliverAgainFirst)
+				d.again[to] = retry{at: now.Add(pause), pause: min(2*pause, deliverAgainMax)}
 				return true, nil
 			}
 			d.logs.log.Warn("a subscription filter's delivery is dropped", "filter", o.Name, "stream", o.Stream, "account", o.Scope.Account, "error", err)
 		}
-		if done = append(done, store.Write{Kind: store.WriteDelete, Key: r.Key}); len(done) >= deliveredBatch {
+		delete(d.again, to)
+		if done = append(done, store.Write{Kind: store.WriteErase, Key: r.Key}); len(done) >= deliveredBatch {
 			return ctx.Err() == nil, flush()
 		}
 		return ctx.Err() == nil, nil

@@ -103,6 +103,9 @@ func TestDeliveries(t *testing.T) {
 func TestDeliveryIsTriedAgain(t *testing.T) {
 	l, c, s := made(t, "s")
 	subscribe(t, l, "all", "")
+	if _, err := s.Commit(t.Context(), store.Write{Key: outgoingPrefix + "0/damaged", Value: []byte("{")}); err != nil {
+		t.Fatal(err)
+	}
 	putNow(t, l, "s", "a")
 	r := &receiver{err: errors.New("not now")}
 	d := r.deliverer(l)
